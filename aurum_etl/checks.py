@@ -1,0 +1,77 @@
+"""One function per check, named after what holds.
+
+A check is one expression over the whole frame, true where the row is good. It says nothing of what happens to the
+other rows: that is policy, and policy belongs to the spec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A named promise about rows."""
+
+    name: str
+    column: str
+    """The column to look at when the promise is broken."""
+    holds: Callable[[], pl.Expr]
+    """Builds the expression that is true for good rows; deferred so that declaring a contract loads no library."""
+
+
+def key_is_unique(key: Sequence[str]) -> Check:
+    """No two rows share their natural key.
+
+    Needs a frame sorted by the key: then two equal keys are neighbours, and no hash table over text is built.
+    """
+
+    def holds() -> pl.Expr:
+        import polars as pl
+
+        def differs(step: int) -> pl.Expr:
+            return pl.any_horizontal(pl.col(column).ne_missing(pl.col(column).shift(step)) for column in key)
+
+        row, rows = pl.int_range(pl.len()), pl.len()
+        return ((row == 0) | differs(1)) & ((row == rows - 1) | differs(-1))
+
+    return Check("key_is_unique", key[-1], holds)
+
+
+def minutes_span_the_interval() -> Check:
+    """`interval_end` is `iso_interval_minutes` after `interval_start`."""
+
+    def holds() -> pl.Expr:
+        import polars as pl
+
+        span = pl.col("interval_end") - pl.col("interval_start")
+        return span == pl.duration(minutes=pl.col("iso_interval_minutes"))
+
+    return Check("minutes_span_the_interval", "interval_end", holds)
+
+
+PUBLISHED_ROUNDING_USD = 1e-5
+"""The coarsest rounding that an ISO publishes prices in with all their components, in USD/MWh."""
+
+
+def price_equals_its_components() -> Check:
+    """Where energy, congestion and loss are all published, they add up, with greenhouse gas if any, to the total.
+
+    Each of up to five numbers is rounded on its own, so the sum may be off by half a unit of the last place per
+    number; three units leave room for the binary representation.
+    """
+
+    def holds() -> pl.Expr:
+        import polars as pl
+
+        parts = pl.col("price_energy") + pl.col("price_congestion") + pl.col("price_loss")
+        difference = pl.col("price_total") - parts - pl.col("price_ghg").fill_null(0.0)
+        return (difference.abs() <= 3 * PUBLISHED_ROUNDING_USD).fill_null(value=True)
+
+    return Check("price_equals_its_components", "price_total", holds)

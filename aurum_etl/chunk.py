@@ -1,0 +1,99 @@
+"""The unit of work, its key, and the rows that it owns in every store."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aurum_etl.window import Window, days_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    from aurum_etl.contracts.base import Contract
+    from aurum_etl.dataset import Dataset
+
+ALL = "ALL"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Selection:
+    """Which locations: all of them, a class that the ISO has a word for, or named ones.
+
+    Three nodes done is not the day done: the selection is part of every chunk's identity.
+    """
+
+    word: str = ""
+    """`ALL` or the word of a class; empty for named locations."""
+    names: tuple[str, ...] = ()
+    """Named locations, sorted and without repetition."""
+
+    @classmethod
+    def named(cls, names: Iterable[str]) -> Selection:
+        """These locations and no others."""
+        return cls(names=tuple(sorted(set(names))))
+
+    def __post_init__(self) -> None:
+        if bool(self.word) == bool(self.names):
+            raise ValueError("a selection is either a word or at least one name")
+
+    def __str__(self) -> str:
+        """The word, or the number of names with a digest of them: short, and stable for ever."""
+        if self.word:
+            return self.word
+        digest = hashlib.sha256("\n".join(self.names).encode()).hexdigest()
+        return f"{len(self.names)}:{digest[:12]}"
+
+    def covers(self, other: Selection) -> bool:
+        """Whether everything in `other` is in this selection for certain."""
+        return self == other or self.word == ALL or (bool(other.names) and set(other.names) <= set(self.names))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Chunk:
+    """One dataset over one window: the unit of fetching, checking, writing, retrying and remembering."""
+
+    dataset: str
+    selection: Selection
+    window: Window
+
+    @property
+    def key(self) -> str:
+        """`caiso_lmp[ALL]@20260714T0700Z/20260715T0700Z`: the same on any machine, for ever."""
+        return f"{self.dataset}[{self.selection}]@{self.window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The rows that a chunk owns in a store: what its commit replaces, and nothing else.
+
+    A row is in the scope if every column of `equals` holds one of the words there, its location is one of
+    `locations` (where they are named), and its `interval_start` lies in the chunk's window.
+    """
+
+    chunk: Chunk
+    contract: Contract
+    equals: Mapping[str, tuple[str | int, ...]] = field(hash=False)
+    locations: tuple[str, ...] | None
+    operating_dates: tuple[date, ...]
+
+
+def scope_of(chunk: Chunk, dataset: Dataset) -> Scope:
+    """The rows that `chunk` owns."""
+    equals: dict[str, tuple[str | int, ...]] = {"iso_code": (dataset.iso.value,)}
+    if dataset.market is not None and dataset.run is not None:
+        equals |= {"iso_market": (dataset.market.value,), "iso_market_run": (dataset.run,)}
+    equals["iso_interval_minutes"] = (dataset.interval_minutes,)
+    equals |= {column: (word,) for column, word in dataset.words.items() if column in dataset.contract.key}
+    for each in dataset.classes:
+        if each.name == chunk.selection.word:
+            equals["iso_location_type"] = tuple(sorted(each.types))
+    return Scope(
+        chunk=chunk,
+        contract=dataset.contract,
+        equals=equals,
+        locations=chunk.selection.names or None,
+        operating_dates=tuple(days_of(chunk.window, dataset.timezone)),
+    )

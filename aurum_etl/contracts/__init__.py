@@ -1,0 +1,11 @@
+"""The register of contracts, by kind."""
+
+from __future__ import annotations
+
+from aurum_etl.contracts.base import CONTRACT_VERSION, Column, ColumnType, Contract
+from aurum_etl.contracts.lmp import LMP
+from aurum_etl.contracts.load import LOAD
+
+CONTRACTS: dict[str, Contract] = {contract.kind: contract for contract in (LMP, LOAD)}
+
+__all__ = ["CONTRACTS", "CONTRACT_VERSION", "LMP", "LOAD", "Column", "ColumnType", "Contract"]

@@ -1,0 +1,119 @@
+"""Everything that can go wrong, as one tree.
+
+AurumError
+├─ SpecError            what you wrote: file, path, value, choices
+├─ SourceError          the ISO's side
+│  ├─ SourceUnavailable    try again after `wait_seconds`
+│  │  └─ SourceUnreachable    nothing answers at all: the network's side
+│  ├─ NotYetPublished      try again later, `expected_at`
+│  └─ SourceChanged        a person must look
+├─ ContractViolation    the frame broke its contract; carries the findings
+├─ SinkError            the store's side
+│  ├─ SinkUnavailable      try again
+│  ├─ CommitFailed         try again
+│  └─ CommitUnknown        look for the chunk key, then try again
+├─ WatermarkError       the record of what is done cannot be read or written
+└─ ArchiveError         the archive holds no such answer, or it is damaged
+
+An error answers two questions: whose move is it, and is trying again sensible.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+EXIT_OK = 0
+EXIT_CHUNK_FAILED = 1
+EXIT_USAGE = 2
+EXIT_SPEC = 3
+EXIT_QUOTA = 4
+EXIT_SOURCE = 5
+EXIT_SINK = 6
+EXIT_INTERRUPTED = 130
+
+
+class AurumError(Exception):
+    """Base of all errors that the engine raises on purpose."""
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = EXIT_CHUNK_FAILED
+
+    def __init__(self, message: str, *, wait_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+        """How long the other side asked to be left alone, in seconds; None if it did not say."""
+        self.chunk_key: str | None = None
+        """The chunk that was being worked on; set in one place, by the pipeline."""
+
+
+class SpecError(AurumError):
+    """What the user wrote cannot be run; the message names file, path, value and choices."""
+
+    exit_code = EXIT_SPEC
+
+
+class SourceError(AurumError):
+    """The ISO did not give what was asked for."""
+
+
+class SourceUnavailable(SourceError):
+    """The ISO cannot answer now; the same request may succeed later."""
+
+    retryable = True
+    exit_code = EXIT_SOURCE
+
+
+class SourceUnreachable(SourceUnavailable):
+    """No connection could be made: more likely the network here than the ISO."""
+
+
+class NotYetPublished(SourceError):
+    """The ISO has no data yet, and it is too early to call that final."""
+
+    exit_code = EXIT_SOURCE
+
+    def __init__(self, message: str, *, expected_at: datetime) -> None:
+        super().__init__(message)
+        self.expected_at = expected_at
+        """When the data should be there, by the dataset's publication lag."""
+
+
+class SourceChanged(SourceError):
+    """The answer is not in the documented format, or the request is refused for good."""
+
+
+class ContractViolation(AurumError):
+    """So many rows break the contract that none is written."""
+
+
+class SinkError(AurumError):
+    """A store refused, or cannot be reached."""
+
+    exit_code = EXIT_SINK
+
+
+class SinkUnavailable(SinkError):
+    """The store cannot be reached or opened."""
+
+    retryable = True
+
+
+class CommitFailed(SinkError):
+    """The commit did not happen; nothing of it is visible."""
+
+    retryable = True
+
+
+class CommitUnknown(SinkError):
+    """The commit may or may not have happened, and the store could not be asked."""
+
+
+class WatermarkError(AurumError):
+    """The record of what is done cannot be read or written."""
+
+
+class ArchiveError(AurumError):
+    """The archive holds no answer to this request, or what it holds is damaged."""

@@ -1,0 +1,104 @@
+"""What came of a chunk: the one thing that is stored, printed and asserted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from aurum_etl.chunk import Chunk
+
+
+class Outcome(StrEnum):
+    """How a chunk ended. There is no fifth way."""
+
+    DONE = "done"
+    """Every row is in every store."""
+    EMPTY = "empty"
+    """The source said, in its own words, that there is nothing."""
+    QUARANTINED = "quarantined"
+    """The accepted rows are in every store, the rejected ones in quarantine."""
+    FAILED = "failed"
+    """No store took the chunk, or not all of them did: `written` tells."""
+
+    @property
+    def settles(self) -> bool:
+        """Whether the window needs no further work."""
+        return self is not Outcome.FAILED
+
+
+class Origin(StrEnum):
+    """Where the bytes came from: invented data must never pass for published data."""
+
+    LIVE = "live"
+    """The ISO's own address."""
+    CUSTOM = "custom"
+    """An address that the user named."""
+    SIMULATOR = "simulator"
+    FILES = "files"
+    """Files that the user already had."""
+
+
+class Severity(StrEnum):
+    """Whether a finding is worth a look."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something noticed about a chunk that is not a failure, such as a gap in what the source published."""
+
+    check: str
+    """What was looked at: `intervals_are_complete`."""
+    severity: Severity
+    count: int
+    """How many rows, intervals or locations are concerned."""
+    detail: str
+    """One sentence with examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one store took of a chunk."""
+
+    sink: str
+    """The kind of the store: `iceberg`."""
+    table: str
+    rows: int
+    version: str
+    """The store's own mark of the commit, such as a snapshot id; empty where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What came of one attempt at a chunk."""
+
+    chunk: Chunk
+    origin: Origin
+    outcome: Outcome
+    started_at: datetime
+    """Also the `ingested_at` of the rows."""
+    finished_at: datetime
+    rows_read: int
+    """Rows as published."""
+    rows_accepted: int
+    rows_rejected: int
+    attempts: int
+    """The most times that one request of the chunk was sent; 0 where none was."""
+    seconds: Mapping[str, float] = field(hash=False)
+    """Seconds per step."""
+    written: tuple[Written, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    error: str | None = None
+    """Why it failed, with the kind of error in front."""
+
+    @property
+    def rows_committed(self) -> int:
+        """Rows that every store of the run holds; 0 for a chunk that failed."""
+        return self.rows_accepted if self.outcome in (Outcome.DONE, Outcome.QUARANTINED) else 0

@@ -1,0 +1,75 @@
+"""The one reader of the environment.
+
+What describes the data is spec, what describes one run is a flag; what describes the machine is here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aurum_etl.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aurum_etl.market import Iso
+
+_MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where local state lies, and how much of it is kept."""
+
+    home: Path
+    """`AURUM_HOME`: warehouse, catalog, watermark store, archive and quarantine, all under one private folder."""
+    bases: Mapping[str, str]
+    """`AURUM_<ISO>_BASE`: base addresses that replace the ISO's own, by variable name."""
+    archive_max_bytes: int | None
+    """`AURUM_ARCHIVE_MAX_MB`: the archive is pruned, oldest first, to this size; None keeps everything."""
+    archive_keep_days: int | None
+    """`AURUM_ARCHIVE_KEEP_DAYS`: answers older than this are pruned; None keeps everything."""
+    response_max_bytes: int
+    """`AURUM_RESPONSE_MAX_MB`: an answer that inflates to more than this is refused."""
+
+    def base(self, iso: Iso, default: str) -> str:
+        """Base address of the ISO, without a slash at its end."""
+        return self.bases.get(iso.base_variable, default).rstrip("/")
+
+    def private_folder(self, *names: str) -> Path:
+        """A folder under home, created for its owner alone."""
+        folder = self.home.joinpath(*names)
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpecError(f"AURUM_HOME: cannot create {folder}: {error.strerror}") from error
+        return folder
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment.
+
+    Raises: SpecError if a variable does not hold what it should; the message names it, its value and the choices.
+    """
+    variables = os.environ if environment is None else environment
+    max_mebibytes = _whole_number(variables, "AURUM_ARCHIVE_MAX_MB")
+    return Settings(
+        home=Path(variables.get("AURUM_HOME") or "aurum-data").absolute(),
+        bases={name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")},
+        archive_max_bytes=None if max_mebibytes is None else max_mebibytes * _MEBIBYTE,
+        archive_keep_days=_whole_number(variables, "AURUM_ARCHIVE_KEEP_DAYS"),
+        response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * _MEBIBYTE,
+    )
+
+
+def _whole_number(variables: Mapping[str, str], name: str) -> int | None:
+    text = variables.get(name, "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise SpecError(f'{name}: "{text}" is not a whole number of zero or more')
+    return int(text)
