@@ -6,6 +6,7 @@ AurumError
 │  ├─ SourceUnavailable    try again after `wait_seconds`
 │  │  └─ SourceUnreachable    nothing answers at all: the network's side
 │  ├─ NotYetPublished      try again later, `expected_at`
+│  ├─ NoData               the source's own word that there is nothing
 │  └─ SourceChanged        a person must look
 ├─ ContractViolation    the frame broke its contract; carries the findings
 ├─ SinkError            the store's side
@@ -79,6 +80,10 @@ class NotYetPublished(SourceError):
         super().__init__(message)
         self.expected_at = expected_at
         """When the data should be there, by the dataset's publication lag."""
+
+
+class NoData(SourceError):
+    """The ISO said, in its own words, that the selection holds nothing; whether that is final, its age decides."""
 
 
 class SourceChanged(SourceError):

@@ -1,0 +1,278 @@
+"""Every answer of an ISO, kept as received: content-addressed, never overwritten, and replayable.
+
+    archive/objects/ab/abcdef…                  the bytes of a body, named by their SHA-256
+    archive/exchanges/12/1234…/<time>-<n>.json  one request and its answer, under the digest of the request
+
+A request's identity leaves out the base address: what a run received from one address can be replayed by any other run
+that would ask the same question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from aurum_etl.errors import ArchiveError
+from aurum_etl.receipt import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from aurum_etl.market import Iso
+
+_KEPT_HEADERS = ("content-type", "content-disposition", "content-encoding", "date", "retry-after", "last-modified", "etag")
+Record = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to an ISO, without the address it is sent to."""
+
+    iso: Iso
+    path: str
+    query: tuple[tuple[str, str], ...]
+
+    @property
+    def identity(self) -> str:
+        """Digest of the question: the same for any address and any order of the arguments."""
+        question = json.dumps([self.iso.value, "GET", self.path, sorted(self.query)])
+        return hashlib.sha256(question.encode()).hexdigest()
+
+    def describe(self) -> str:
+        """The question in one line, for messages."""
+        return f"{self.iso.value} {self.path}?{urlencode(self.query, safe=',:')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, with its body in a file."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str] = field(hash=False)
+    body: Path
+    sha256: str
+    size: int
+    """Bytes of the body."""
+    received_at: datetime
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What is known of one request and its answer, beside the body."""
+
+    base: str
+    """The address that was asked."""
+    origin: Origin
+    status: int
+    headers: Mapping[str, str] = field(hash=False)
+    """By lower-case names."""
+    received_at: datetime
+    seconds: float
+    """From the first byte sent to the last byte received."""
+    attempt: int
+    chunk_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What retention removed."""
+
+    exchanges: int
+    objects: int
+    size: int
+    """Bytes of the removed objects."""
+
+
+class Incoming:
+    """A body that is being received: written to a private file and hashed as it comes, so memory stays flat."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("xb", opener=_private)
+        self._digest = hashlib.sha256()
+        self.size = 0
+        """Bytes so far."""
+
+    def write(self, data: bytes) -> None:
+        """Take in the next piece."""
+        self._file.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+
+    def finish(self) -> str:
+        """Put the bytes on disk for good; returns their SHA-256."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._digest.hexdigest()
+
+    def drop(self) -> None:
+        """Leave no trace; harmless when the body was kept."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Archive:
+    """A folder of answers. Several processes may use it at once, since nothing in it is ever changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._objects = folder / "objects"
+        self._exchanges = folder / "exchanges"
+
+    @contextmanager
+    def receiving(self) -> Iterator[Incoming]:
+        """A place for a body to come into; what is not kept leaves no trace."""
+        incoming_folder = _made(self.folder / "incoming")
+        incoming = Incoming(incoming_folder / f"{os.getpid()}-{secrets.token_hex(8)}")
+        try:
+            yield incoming
+        finally:
+            incoming.drop()
+
+    def keep(self, incoming: Incoming, request: Request, exchange: Exchange) -> Answer:
+        """Make a received body, and what is known of its exchange, part of the archive."""
+        digest = incoming.finish()
+        body = self._body(digest)
+        _made(body.parent)
+        # A link never replaces: the first copy of a body is the one that stays.
+        with suppress(FileExistsError):
+            body.hardlink_to(incoming.path)
+        record = {
+            "iso": request.iso.value,
+            "path": request.path,
+            "query": sorted(request.query),
+            "base": exchange.base,
+            "origin": exchange.origin.value,
+            "status": exchange.status,
+            "headers": {name: exchange.headers[name] for name in _KEPT_HEADERS if name in exchange.headers},
+            "received_at": exchange.received_at.isoformat(),
+            "seconds": round(exchange.seconds, 6),
+            "attempt": exchange.attempt,
+            "chunk_key": exchange.chunk_key,
+            "sha256": digest,
+            "bytes": incoming.size,
+        }
+        folder = _made(self._exchanges / request.identity[:2] / request.identity)
+        name = f"{exchange.received_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}.json"
+        partial = folder / f".{name}.partial"
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(record, indent=1))
+        partial.rename(folder / name)
+        return self._answer(request, record)
+
+    def latest(self, request: Request, *, simulated: bool) -> Answer:
+        """The newest answer to this question that came with status 200.
+
+        Answers of the simulator count only where `simulated` is asked for, or where nothing else was ever received:
+        invented data never shadows published data.
+
+        Raises: ArchiveError if there is none, or its bytes are not what they were.
+        """
+        folder = self._exchanges / request.identity[:2] / request.identity
+        records = [_read(path) for path in sorted(folder.glob("*.json"), reverse=True)]
+        good = [record for record in records if record["status"] == 200]
+        published = [record for record in good if record["origin"] != Origin.SIMULATOR]
+        invented = [record for record in good if record["origin"] == Origin.SIMULATOR]
+        chosen = invented if simulated else published or invented
+        if not chosen:
+            raise ArchiveError(f"{request.describe()}: no answer to it is kept in {self.folder}; run without --replay")
+        answer = self._answer(request, chosen[0])
+        if _digest_of(answer.body) != answer.sha256:
+            raise ArchiveError(f"{request.describe()}: {answer.body} is missing, or no longer what was received")
+        return answer
+
+    def exchanges(self) -> Iterator[tuple[Path, Record]]:
+        """Every exchange there is, oldest first."""
+        paths = sorted(self._exchanges.glob("*/*/*.json"), key=lambda path: path.name)
+        return ((path, _read(path)) for path in paths)
+
+    def damaged(self) -> list[str]:
+        """Digests of bodies that are missing, or no longer what was received."""
+        wanted = {str(record["sha256"]) for _, record in self.exchanges()}
+        return sorted(digest for digest in wanted if _digest_of(self._body(digest)) != digest)
+
+    def prune(self, *, max_bytes: int | None, keep_days: int | None, now: datetime) -> Pruned:
+        """Apply retention: first what is too old goes, then the oldest until the rest fits.
+
+        A body goes when no exchange refers to it any more. Twice: the second time removes nothing.
+        """
+        if max_bytes is None and keep_days is None:
+            return Pruned(0, 0, 0)
+        kept = list(self.exchanges())
+        edge = None if keep_days is None else now - timedelta(days=keep_days)
+        references: dict[str, int] = {}
+        sizes: dict[str, int] = {}
+        for _, record in kept:
+            digest = str(record["sha256"])
+            references[digest] = references.get(digest, 0) + 1
+            sizes[digest] = int(str(record["bytes"]))
+        total = sum(sizes.values())
+        exchanges = objects = removed = 0
+        for path, record in kept:
+            old = edge is not None and datetime.fromisoformat(str(record["received_at"])) < edge
+            if not old and (max_bytes is None or total <= max_bytes):
+                break
+            path.unlink(missing_ok=True)
+            exchanges += 1
+            digest = str(record["sha256"])
+            references[digest] -= 1
+            if references[digest] == 0:
+                self._body(digest).unlink(missing_ok=True)
+                total -= sizes[digest]
+                removed += sizes[digest]
+                objects += 1
+        return Pruned(exchanges, objects, removed)
+
+    def _answer(self, request: Request, record: Record) -> Answer:
+        headers = record["headers"]
+        return Answer(
+            request=request,
+            status=int(str(record["status"])),
+            headers={str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {},
+            body=self._body(str(record["sha256"])),
+            sha256=str(record["sha256"]),
+            size=int(str(record["bytes"])),
+            received_at=datetime.fromisoformat(str(record["received_at"])).astimezone(UTC),
+            origin=Origin(str(record["origin"])),
+        )
+
+    def _body(self, digest: str) -> Path:
+        return self._objects / digest[:2] / digest
+
+
+def _read(path: Path) -> Record:
+    try:
+        record = json.loads(path.read_text())
+        if isinstance(record, dict) and {"status", "sha256", "bytes", "origin", "received_at", "headers"} <= set(record):
+            return record
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{path}: not a readable exchange: {error}") from error
+    raise ArchiveError(f"{path}: not the record of an exchange")
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

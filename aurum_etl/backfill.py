@@ -1,0 +1,165 @@
+"""Plan, explain, execute: wanted − done = chunks.
+
+`plan` is pure. `explain` and `execute` read the very same plan, so neither can lie. A scheduled run is a backfill of a
+few chunks: one path, exercised every day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from aurum_etl.chunk import Chunk
+from aurum_etl.errors import SpecError
+from aurum_etl.window import Window, market_day, market_days, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import date, datetime
+
+    from aurum_etl.adapters.base import Adapter
+    from aurum_etl.dataset import Dataset
+    from aurum_etl.download import Source
+    from aurum_etl.pipeline import Workshop
+    from aurum_etl.receipt import Receipt
+    from aurum_etl.spec import Spec
+    from aurum_etl.watermarks import Store
+
+
+class Reason(StrEnum):
+    """Why a chunk is in the plan."""
+
+    ASKED_FOR = "asked for"
+    """Its days were named on the command line."""
+    MISSING = "missing"
+    """No run has settled it."""
+    LOOKBACK = "lookback"
+    """It is done, and the spec wants it again for late corrections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One chunk of a plan."""
+
+    chunk: Chunk
+    reason: Reason
+    requests: int
+    rows: int
+    """About how many canonical rows it will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done, in order."""
+
+    dataset: str
+    window: Window | None
+    """All days that were considered; None if there is none."""
+    chunks: tuple[Planned, ...]
+    requests_per_minute: float | None
+    """The pace of the requests; None where nothing waits."""
+
+    @property
+    def requests(self) -> int:
+        """Requests in all."""
+        return sum(each.requests for each in self.chunks)
+
+    @property
+    def rows(self) -> int:
+        """About how many rows in all."""
+        return sum(each.rows for each in self.chunks)
+
+    @property
+    def wait_seconds(self) -> float:
+        """Seconds that the pace alone takes: the first request waits for nobody."""
+        if self.requests_per_minute is None:
+            return 0.0
+        return max(self.requests - 1, 0) * 60 / self.requests_per_minute
+
+
+def wanted(
+    spec: Spec, dataset: Dataset, store: Store, now: datetime, *, simulated: bool
+) -> Window | None:
+    """The days that a run without dates takes.
+
+    From the watermark less the lookback, but not before what was ever wanted, to the latest complete market day. A
+    first run starts at the spec's `schedule.start`, or takes the latest complete day alone.
+    """
+    zone = dataset.timezone
+    latest = dataset.latest_complete_day(now, ZoneInfo(zone))
+    settled = store.settled(dataset.key, spec.selection, simulated=simulated)
+    if settled:
+        first = settled[0].start.astimezone(ZoneInfo(zone)).date()
+        watermark = settled[0].end.astimezone(ZoneInfo(zone)).date()
+        earliest = first if spec.schedule.start is None else min(first, spec.schedule.start)
+        start = max(watermark - timedelta(spec.schedule.lookback_days), earliest)
+        if spec.schedule.start is not None and spec.schedule.start < first:
+            start = spec.schedule.start
+    else:
+        start = spec.schedule.start or latest
+    return market_days(start, latest + timedelta(1), zone)
+
+
+def named_days(start: date | None, end: date | None, dataset: Dataset, now: datetime) -> Window | None:
+    """The days that were named on the command line; `end` is exclusive.
+
+    Raises: SpecError if they are no days, or lie outside what the ISO can have.
+    """
+    latest = dataset.latest_complete_day(now, ZoneInfo(dataset.timezone))
+    if start is None:
+        start = latest if end is None else end - timedelta(1)
+    if end is None:
+        end = max(latest, start) + timedelta(1)
+    if end <= start:
+        raise SpecError(f"--to {end} is not after --from {start}; --to is exclusive")
+    return market_days(start, end, dataset.timezone)
+
+
+def plan(
+    window: Window | None,
+    spec: Spec,
+    dataset: Dataset,
+    adapter: Adapter,
+    settled: Sequence[Window],
+    *,
+    asked_for: bool,
+    requests_per_minute: float | None,
+) -> Plan:
+    """The chunks of the window, oldest first, each with its reason."""
+    pieces = [] if window is None else split(window, spec.source.chunk_days, dataset.timezone)
+    chunks = []
+    for piece in pieces:
+        chunk = Chunk(dataset.key, spec.selection, piece)
+        if asked_for:
+            reason = Reason.ASKED_FOR
+        elif any(each.contains(piece) for each in settled):
+            reason = Reason.LOOKBACK
+        else:
+            reason = Reason.MISSING
+        locations = len(spec.selection.names) or dataset.locations
+        rows = round(locations * dataset.rows_per_location_day * (piece.duration / timedelta(days=1)))
+        chunks.append(Planned(chunk, reason, len(adapter.requests(dataset, chunk)), rows))
+    return Plan(dataset.key, window, tuple(chunks), requests_per_minute)
+
+
+def execute(
+    plan: Plan,
+    workshop: Workshop,
+    source: Source,
+    store: Store,
+    seen: Callable[[Receipt], None],
+) -> Iterator[Receipt]:
+    """Run every chunk of the plan; one that fails never hides, and never stops the others.
+
+    Each receipt is in the store before it is given out.
+    """
+    from aurum_etl.pipeline import run_chunk
+
+    for planned in plan.chunks:
+        receipt = run_chunk(planned.chunk, workshop, source)
+        store.append(receipt)
+        seen(receipt)
+        yield receipt

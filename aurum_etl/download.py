@@ -1,0 +1,242 @@
+"""The only way by which bytes come from an ISO: paced, retried, and every answer archived as it came.
+
+Libraries do the generic parts: httpx speaks HTTP, tenacity retries, pyrate-limiter paces. What an answer means is the
+adapter's: it looks at the content and says whether it is one.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+
+import httpx
+import tenacity
+from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate
+
+from aurum_etl.archive import Answer, Exchange
+from aurum_etl.errors import SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.telemetry import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aurum_etl.archive import Archive, Request
+    from aurum_etl.receipt import Origin
+
+T = TypeVar("T")
+
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_UNREACHABLE_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[T]):
+    """An accepted answer."""
+
+    value: T
+    """What the adapter made of it."""
+    answer: Answer
+    attempts: int
+    """How often the request was sent; 0 for a replay."""
+
+
+class Source(Protocol):
+    """Where answers come from: an ISO, or the archive."""
+
+    def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
+        """An answer that `accept` accepts, with what it made of it.
+
+        `accept` raises SourceUnavailable where the same request may bring a better answer.
+
+        Raises: SourceError if none came.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long, and how often, to try."""
+
+    attempts: int = 6
+    first_wait_seconds: float = 2.0
+    longest_wait_seconds: float = 60.0
+    deadline_seconds: float = 900.0
+    """No further try is begun after this."""
+    connect_seconds: float = 15.0
+    read_seconds: float = 120.0
+    """The longest silence in the middle of an answer; a bulk answer may take minutes in all."""
+
+
+QUICK = Patience(first_wait_seconds=0.05, longest_wait_seconds=1.0, connect_seconds=5.0, read_seconds=30.0)
+"""For a source that has nobody to protect, such as the simulator."""
+
+
+class Download:
+    """A source over HTTP."""
+
+    def __init__(
+        self,
+        base: str,
+        origin: Origin,
+        archive: Archive,
+        *,
+        requests_per_minute: float | None,
+        patience: Patience,
+        max_bytes: int,
+        busy_seconds: Callable[[Answer], float | None],
+        base_variable: str,
+    ) -> None:
+        self._base = base
+        self._origin = origin
+        self._archive = archive
+        self._patience = patience
+        self._max_bytes = max_bytes
+        self._busy_seconds = busy_seconds
+        self._base_variable = base_variable
+        self._limiter: Limiter | None = None
+        if requests_per_minute is not None:
+            # One request per interval rather than n per minute: a burst is what the ISOs refuse.
+            interval = Rate(1, round(Duration.MINUTE / requests_per_minute))
+            self._limiter = Limiter(InMemoryBucket([interval]))
+        timeout = httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds)
+        self._client = httpx.Client(timeout=timeout, follow_redirects=False, headers={"user-agent": "aurum-etl"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        if self._limiter is not None:
+            self._limiter.close()
+
+    def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
+        """See `Source.get`; every answer is archived, whatever its status."""
+        started = time.monotonic()
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(SourceUnavailable),
+            wait=self._wait,
+            stop=self._stop,
+            before_sleep=lambda state: self._log_retry(request, state),
+            reraise=True,
+        ):
+            number = attempt.retry_state.attempt_number
+            with attempt:
+                try:
+                    answer = self._send(request, number, chunk_key)
+                    return Fetched(accept(answer), answer, number)
+                except SourceUnreachable:
+                    raise
+                except SourceUnavailable as error:
+                    tried = f" (tried {number} times in {time.monotonic() - started:.0f} s)" if number > 1 else ""
+                    raise SourceUnavailable(f"{error}{tried}", wait_seconds=error.wait_seconds) from error
+        raise AssertionError("tenacity either returns or raises")
+
+    def _send(self, request: Request, attempt: int, chunk_key: str) -> Answer:
+        """Send once; an answer with status 200, or an error."""
+        if self._limiter is not None:
+            self._limiter.try_acquire(request.iso.value)
+        logger().debug("request.sent", request=request.describe(), attempt=attempt, chunk=chunk_key)
+        where = request.describe()
+        started = time.monotonic()
+        try:
+            with (
+                self._archive.receiving() as incoming,
+                self._client.stream("GET", f"{self._base}/{request.path}", params=request.query) as response,
+            ):
+                try:
+                    for piece in response.iter_bytes():
+                        incoming.write(piece)
+                        if incoming.size > self._max_bytes:
+                            raise SourceChanged(f"{where}: the answer is longer than {self._max_bytes:,} bytes")
+                finally:
+                    # What came before a connection broke is evidence too.
+                    answer = self._archive.keep(
+                        incoming,
+                        request,
+                        Exchange(
+                            base=self._base,
+                            origin=self._origin,
+                            status=response.status_code,
+                            headers={name.lower(): value for name, value in response.headers.items()},
+                            received_at=datetime.now(UTC),
+                            seconds=time.monotonic() - started,
+                            attempt=attempt,
+                            chunk_key=chunk_key,
+                        ),
+                    )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
+            raise SourceUnreachable(
+                f"{request.iso.value} cannot be reached at {self._base} ({error}): check the network or HTTPS_PROXY, "
+                f"point {self._base_variable} at another address, or try the simulator with --sim"
+            ) from error
+        except httpx.InvalidURL as error:
+            raise SourceChanged(f"{self._base_variable}: {self._base} is not an address: {error}") from error
+        except httpx.HTTPError as error:
+            raise SourceUnavailable(f"{where}: {type(error).__name__}: {error}") from error
+        return self._judged(answer, where)
+
+    def _judged(self, answer: Answer, where: str) -> Answer:
+        """The answer, if its status is 200."""
+        if answer.status == 200:
+            return answer
+        body = answer.body.read_bytes()[:400].decode("utf-8", "replace")
+        message = f'{where}: status {answer.status}: "{" ".join(body.split())[:200]}"'
+        if answer.status in _AGAIN:
+            asked = [self._busy_seconds(answer), _retry_after(answer.headers.get("retry-after"))]
+            raise SourceUnavailable(message, wait_seconds=max((each for each in asked if each), default=None))
+        raise SourceChanged(message)
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Exponential with full jitter, but never less than the other side asked for."""
+        patience = self._patience
+        jittered = tenacity.wait_random_exponential(patience.first_wait_seconds, patience.longest_wait_seconds)(state)
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.wait_seconds if isinstance(error, SourceUnavailable) else None
+        return max(jittered, asked or 0.0)
+
+    def _stop(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        most = self._patience.attempts
+        if isinstance(error, SourceUnreachable):
+            most = min(most, _UNREACHABLE_ATTEMPTS)
+        late = (state.seconds_since_start or 0.0) + self._wait(state) > self._patience.deadline_seconds
+        return state.attempt_number >= most or late
+
+    @staticmethod
+    def _log_retry(request: Request, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        wait_seconds = state.next_action.sleep if state.next_action else 0.0
+        logger().warning(
+            "request.retry", request=request.describe(), wait_seconds=round(wait_seconds, 2), reason=str(error)
+        )
+
+
+class Replay:
+    """A source over the archive: not a single request is sent."""
+
+    def __init__(self, archive: Archive, *, simulated: bool) -> None:
+        self._archive = archive
+        self._simulated = simulated
+
+    def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
+        """See `Source.get`; Raises also ArchiveError, if the archive has no whole answer to the request."""
+        logger().debug("request.replayed", request=request.describe(), chunk=chunk_key)
+        answer = self._archive.latest(request, simulated=self._simulated)
+        return Fetched(accept(answer), answer, 0)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, from either form of the header."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        instant = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    return max((instant - datetime.now(UTC)).total_seconds(), 0.0)

@@ -1,0 +1,326 @@
+"""One chunk, from what the ISO published to a receipt. Who has read this file has read the engine.
+
+    fetch ─▶ normalize ─▶ validate ─▶ stage, stage, stage ─▶ commit, commit, commit ─▶ Receipt
+
+The receipt is returned, not stored: it is stored by who called, last, so that "done" means done.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from aurum_etl.adapters.base import fetch
+from aurum_etl.chunk import Chunk, Selection, scope_of
+from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged
+from aurum_etl.receipt import Finding, Outcome, Receipt, Severity, Written
+from aurum_etl.telemetry import logger
+from aurum_etl.window import Window, intersect, market_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import date
+
+    import polars as pl
+    import pyarrow as pa
+
+    from aurum_etl.adapters.base import Adapter, Fetched
+    from aurum_etl.contracts import Contract
+    from aurum_etl.dataset import Dataset
+    from aurum_etl.download import Source
+    from aurum_etl.normalize import Normalized
+    from aurum_etl.quarantine import Quarantine
+    from aurum_etl.receipt import Origin
+    from aurum_etl.sinks.base import Sink, Staged
+    from aurum_etl.validate import Verdict
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a chunk is worked on with; the same for all chunks of a run."""
+
+    adapter: Adapter
+    dataset: Dataset
+    origin: Origin
+    sinks: Sequence[Sink]
+    quarantine: Quarantine
+    max_rejected_share: float
+    max_bytes: int
+    """The most that one answer may inflate to."""
+
+
+@dataclass
+class _Progress:
+    """What is known so far of a chunk that is being worked on."""
+
+    started_at: datetime
+    attempts: int = 0
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
+    """Fetch the chunk and load it.
+
+    Twice:  every store replaces the chunk's scope; the second receipt stands beside the first.
+    Raises: nothing that a chunk can cause: its error is in the receipt, whose outcome is then `failed`.
+    """
+
+    def obtain(progress: _Progress) -> Normalized:
+        from aurum_etl.normalize import normalize
+
+        with progress.step("fetch"):
+            fetched = fetch(workshop.adapter, workshop.dataset, chunk, source, workshop.max_bytes)
+        # Reading an answer is part of accepting it, since damaged ones are asked for again.
+        progress.seconds["decode"] = fetched.decode_seconds
+        progress.seconds["fetch"] -= fetched.decode_seconds
+        progress.attempts = fetched.attempts
+        _note_nothing(progress, chunk, fetched)
+        with progress.step("normalize"):
+            return normalize(fetched.batches, workshop.dataset)
+
+    return _work(chunk, workshop, obtain)
+
+
+def load_chunk(chunk: Chunk, workshop: Workshop, normalized: Normalized) -> Receipt:
+    """The same for rows that came out of files."""
+
+    def obtain(_: _Progress) -> Normalized:
+        return normalized
+
+    return _work(chunk, workshop, obtain)
+
+
+def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) -> dict[Chunk, Normalized]:
+    """The chunks that a file's rows make up: one per market day, no longer than the rows reach.
+
+    A file of a whole selection is taken at its word (`ALL` stays `ALL`); where locations are named, the chunk is of
+    those that are in the file.
+    """
+    import polars as pl
+
+    frame = normalized.frame
+    if frame.is_empty():
+        return {}
+    named = selection
+    if not selection.word:
+        named = Selection.named(frame.get_column("iso_location_id").unique().to_list())
+    chunks: dict[Chunk, Normalized] = {}
+    rows_read, unplaced = normalized.rows_read, normalized.unplaced
+    spans = frame.group_by("operating_date", maintain_order=True).agg(
+        pl.col("interval_start").min(), pl.col("interval_end").max()
+    )
+    for day, start, end in spans.sort("operating_date").iter_rows():
+        window = intersect(Window(start, end), market_day(day, dataset.timezone))
+        if window is None:
+            continue
+        rows = frame.filter(pl.col("operating_date") == day)
+        chunks[Chunk(dataset.key, named, window)] = replace(
+            normalized, frame=rows, rows_read=rows_read, unplaced=unplaced, passed_over=0, repeated=normalized.repeated
+        )
+        # What cannot be laid to any one day is told once, with the first.
+        rows_read, unplaced = 0, normalized.unplaced.clear()
+        normalized = replace(normalized, repeated=0)
+    return chunks
+
+
+def _work(chunk: Chunk, workshop: Workshop, obtain: Callable[[_Progress], Normalized]) -> Receipt:
+    progress = _Progress(started_at=datetime.now(UTC))
+    error: AurumError | None = None
+    try:
+        with _about(chunk):
+            outcome = _transform_and_load(chunk, workshop, progress, obtain(progress))
+    except AurumError as caught:
+        outcome, error = Outcome.FAILED, caught
+    receipt = Receipt(
+        chunk=chunk,
+        origin=workshop.origin,
+        outcome=outcome,
+        started_at=progress.started_at,
+        finished_at=datetime.now(UTC),
+        rows_read=progress.rows_read,
+        rows_accepted=progress.rows_accepted,
+        rows_rejected=progress.rows_rejected,
+        attempts=progress.attempts,
+        seconds={step: round(seconds, 6) for step, seconds in progress.seconds.items()},
+        written=tuple(progress.written),
+        findings=tuple(progress.findings),
+        error=None if error is None else f"{type(error).__name__}: {error}",
+    )
+    return receipt
+
+
+def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, normalized: Normalized) -> Outcome:
+    from aurum_etl.validate import rows_are_in_scope, validate
+
+    dataset = workshop.dataset
+    normalized = _only_the_window(normalized, chunk, progress)
+    progress.rows_read = normalized.rows_read
+    if normalized.frame.is_empty() and normalized.unplaced.is_empty():
+        return _nothing_came(chunk, dataset, progress)
+    with progress.step("validate"):
+        frame = _with_lineage(normalized.frame, dataset.contract, chunk, progress.started_at)
+        scope = scope_of(chunk, dataset)
+        verdict = validate(frame, dataset.contract, [rows_are_in_scope(scope)])
+        _note_findings(progress, chunk, dataset, normalized)
+    _keep_rejected(chunk, workshop, progress, normalized, verdict)
+    with ExitStack() as undo:
+        table = to_arrow(verdict.accepted, dataset.contract)
+        staged: list[Staged] = []
+        with progress.step("stage"):
+            for sink in workshop.sinks:
+                staged.append(sink.stage(table, scope))
+                undo.callback(staged[-1].discard)
+        with progress.step("commit"):
+            for each in staged:
+                progress.written.append(each.commit())
+    logger().info("chunk.committed", chunk=chunk.key, rows=progress.rows_accepted, rejected=progress.rows_rejected)
+    return Outcome.QUARANTINED if progress.rows_rejected else Outcome.DONE
+
+
+def to_arrow(frame: pl.DataFrame, contract: Contract) -> pa.Table:
+    """The frame as a table of exactly the contract's Arrow schema: the only place where rows leave Polars for a store.
+
+    The oldest layout is asked for, since newer ones (views, enumerations) are not understood by every reader.
+    """
+    import polars as pl
+
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(contract.arrow_schema)
+
+
+@contextmanager
+def _about(chunk: Chunk) -> Iterator[None]:
+    """Attach the chunk to every error, so that no place that raises has to remember it."""
+    try:
+        yield
+    except AurumError as error:
+        error.chunk_key = chunk.key
+        logger().warning("chunk.failed", chunk=chunk.key, error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def _only_the_window(normalized: Normalized, chunk: Chunk, progress: _Progress) -> Normalized:
+    """Without the rows of neighbouring days: some answers snap to trade dates, whatever the request says."""
+    import polars as pl
+
+    inside = pl.col("interval_start").is_between(chunk.window.start, chunk.window.end, closed="left")
+    frame = normalized.frame.filter(inside)
+    outside = len(normalized.frame) - len(frame)
+    if outside:
+        progress.findings.append(
+            Finding("rows_are_in_the_window", Severity.INFO, outside, f"{outside} rows of other days were passed over")
+        )
+    return replace(normalized, frame=frame)
+
+
+def _nothing_came(chunk: Chunk, dataset: Dataset, progress: _Progress) -> Outcome:
+    """Empty, if the source said so and it is late enough to believe it."""
+    said = [finding for finding in progress.findings if finding.check == "source_has_data"]
+    if not said:
+        raise SourceChanged(
+            f"{chunk.key}: the answer holds no row of the window, and the source did not say that there is nothing"
+        )
+    _too_early(chunk, dataset, progress.started_at, said[0].detail)
+    return Outcome.EMPTY
+
+
+def _too_early(chunk: Chunk, dataset: Dataset, now: datetime, reason: str) -> None:
+    """Raise NotYetPublished while the chunk's newest day may still appear."""
+    local = market_day_of(chunk.window.end - timedelta(microseconds=1), dataset)
+    expected = dataset.complete_at(local)
+    if now < expected + dataset.patience:
+        raise NotYetPublished(
+            f"{reason}; {local} should be complete by {expected:%Y-%m-%dT%H:%MZ}, and is believed to be as it is "
+            f"{dataset.patience} later",
+            expected_at=expected,
+        )
+
+
+def market_day_of(instant: datetime, dataset: Dataset) -> date:
+    """The market day of an instant."""
+    from zoneinfo import ZoneInfo
+
+    return instant.astimezone(ZoneInfo(dataset.timezone)).date()
+
+
+def _note_nothing(progress: _Progress, chunk: Chunk, fetched: Fetched) -> None:
+    """Keep the source's own words where it had nothing for a request."""
+    for words in fetched.nothing:
+        progress.findings.append(Finding("source_has_data", Severity.WARNING, 1, words))
+    if fetched.nothing and fetched.batches:
+        logger().warning("chunk.partly_empty", chunk=chunk.key, said=fetched.nothing[0])
+
+
+def _note_findings(progress: _Progress, chunk: Chunk, dataset: Dataset, normalized: Normalized) -> None:
+    """Look for what is not there. A day that is still being published is not loaded at all: half a day that counts
+    as done would be a gap that nobody sees.
+    """
+    from aurum_etl.validate import gaps, missing_intervals
+
+    frame = normalized.frame
+    absent = missing_intervals(frame, chunk.window, dataset.interval_minutes)
+    if len(absent):
+        _too_early(chunk, dataset, progress.started_at, f"{len(absent)} intervals are not published")
+    progress.findings.extend(gaps(frame, chunk.window, dataset.interval_minutes))
+    lacking = sorted(set(chunk.selection.names) - set(frame.get_column("iso_location_id").unique()))
+    if lacking:
+        detail = f"nothing was published for {', '.join(lacking[:10])}"
+        progress.findings.append(Finding("locations_are_published", Severity.WARNING, len(lacking), detail))
+    if normalized.repeated:
+        detail = f"{normalized.repeated} rows only repeated others, and count once"
+        progress.findings.append(Finding("rows_are_distinct", Severity.INFO, normalized.repeated, detail))
+    for finding in progress.findings:
+        if finding.severity is Severity.WARNING:
+            logger().warning("chunk.finding", chunk=chunk.key, check=finding.check, detail=finding.detail)
+
+
+def _with_lineage(frame: pl.DataFrame, contract: Contract, chunk: Chunk, ingested_at: datetime) -> pl.DataFrame:
+    """The frame with the columns that only the pipeline knows, in the contract's order."""
+    import polars as pl
+
+    return frame.with_columns(
+        chunk_key=pl.lit(chunk.key), ingested_at=pl.lit(ingested_at, pl.Datetime("us", "UTC"))
+    ).select(contract.names)
+
+
+def _keep_rejected(
+    chunk: Chunk, workshop: Workshop, progress: _Progress, normalized: Normalized, verdict: Verdict
+) -> None:
+    """Put rejected rows into quarantine, and refuse the chunk where there are too many."""
+    import polars as pl
+
+    progress.rows_accepted = len(verdict.accepted)
+    progress.rows_rejected = verdict.rows_rejected + len(normalized.unplaced)
+    rows = pl.concat([normalized.unplaced, verdict.rejected])
+    workshop.quarantine.replace(rows, chunk, progress.started_at)
+    if not progress.rows_rejected:
+        return
+    for check, count in rows.group_by("check").len().sort("check").iter_rows():
+        first = rows.filter(pl.col("check") == check).row(0, named=True)
+        detail = f'{count} rows rejected, such as {first["column"]} "{first["value"]}"'
+        progress.findings.append(Finding(check, Severity.WARNING, count, detail))
+    share = progress.rows_rejected / (progress.rows_accepted + progress.rows_rejected)
+    logger().warning("chunk.quarantined", chunk=chunk.key, rejected=progress.rows_rejected, share=round(share, 4))
+    if share > workshop.max_rejected_share:
+        raise ContractViolation(
+            f"{progress.rows_rejected} of {progress.rows_accepted + progress.rows_rejected} rows were rejected "
+            f"({share:.1%}, quality.max_rejected_share is {workshop.max_rejected_share:.1%}): "
+            + "; ".join(f"{each.check}: {each.detail}" for each in progress.findings[-3:])
+        )

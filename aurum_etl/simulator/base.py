@@ -1,0 +1,89 @@
+"""The promise of one ISO's simulator, and the faults that can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FAULTS: dict[str, str] = {
+    "429": "refused as too fast, with the ISO's own html",
+    "503": "refused as overloaded",
+    "slow": "the body comes in drops",
+    "reset": "the connection breaks in the middle of the body",
+    "cut_zip": "the zip ends in the middle",
+    "corrupt_member": "a member's bytes do not fit its checksum",
+    "html": "an html page with status 200",
+    "error:CODE": "an error document with the ISO's code",
+    "wrong_header": "a needed column has another name",
+    "text_in_number": "a word where a number should be",
+    "off_grid": "an interval that starts seven minutes late",
+    "duplicate_rows": "some rows stand twice",
+    "missing_hour": "the first interval is nowhere",
+    "unknown_word": "a component or item that nobody has heard of",
+}
+"""Kinds of faults, with what they do."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """A fault for the next `times` requests whose query holds all of `match`."""
+
+    kind: str
+    times: int = 1
+    match: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = self.kind in FAULTS and self.kind != "error:CODE"
+        if not known and not (self.kind.startswith("error:") and self.kind[6:].isdecimal()):
+            raise ValueError(f'fault "{self.kind}" is not one of {", ".join(FAULTS)}')
+        if self.times < 1:
+            raise ValueError(f"fault {self.kind}: {self.times} times is not at least once")
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """A fault from `KIND[:TIMES]`, such as `503:2` or `error:1000:3`."""
+        parts = text.split(":")
+        kind = ":".join(parts[:2]) if parts[0] == "error" else parts[0]
+        rest = parts[2:] if parts[0] == "error" else parts[1:]
+        if len(rest) > 1 or not all(each.isdecimal() for each in rest):
+            raise ValueError(f'fault "{text}" is not of the form KIND[:TIMES]; kinds are {", ".join(FAULTS)}')
+        return cls(kind, int(rest[0]) if rest else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One request that came, for counting and for looking at."""
+
+    path: str
+    query: Mapping[str, str]
+    status: int
+    fault: str | None
+    started: float
+    """Seconds of the server's monotonic clock."""
+
+
+class IsoSimulator(Protocol):
+    """One ISO."""
+
+    name: str
+    """As in the variable that points a run at it: `CAISO`."""
+    prefix: str
+    """Where below the server's root it stands: `/caiso/oasisapi`."""
+
+    def answer(self, path: str, query: Mapping[str, str], fault: str | None) -> Answer:
+        """The answer to one request; `path` is what follows the prefix. Faults of content are its business."""
+
+    def too_fast(self) -> Answer:
+        """The answer to a request that came sooner than the limit allows."""

@@ -1,0 +1,185 @@
+"""The server: one port, one prefix per ISO, a log of what was asked, and faults on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from aurum_etl.simulator.base import Answer, Fault, Served
+from aurum_etl.simulator.caiso import CaisoSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aurum_etl.simulator.base import IsoSimulator
+
+_CONTROL = "/_simulator"
+_SLOW_SECONDS = 3.0
+_PIECES = 20
+
+
+class Simulator:
+    """All simulated ISOs behind one loopback port; a context manager that serves while it is open."""
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        seed: int = 2024,
+        nodes: int = 16_000,
+        rate_limit_seconds: float | None = None,
+        faults: Iterable[Fault] = (),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._isos: tuple[IsoSimulator, ...] = (CaisoSimulator(seed=seed, nodes=nodes, now=now),)
+        self._rate_limit_seconds = rate_limit_seconds
+        self._lock = threading.Lock()
+        self._faults = list(faults)
+        self._last_start: dict[str, float] = {}
+        self.log: list[Served] = []
+        """Every request that came, in order."""
+        self._server = _Server((host, port), self)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """Base address of each ISO, by name."""
+        host, port = self._server.server_address[:2]
+        return {iso.name: f"http://{host!s}:{port}{iso.prefix}" for iso in self._isos}
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that point runs here."""
+        return {f"AURUM_{name}_BASE": base for name, base in self.bases.items()}
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        if self._thread is not None:
+            self._thread.join()
+
+    def serve_forever(self) -> None:
+        """Serve in this thread until the process ends."""
+        self._server.serve_forever()
+
+    def inject(self, *faults: Fault) -> None:
+        """Let the next requests that match fail."""
+        with self._lock:
+            self._faults.extend(faults)
+
+    def clear_faults(self) -> None:
+        """Take back all faults that have not happened yet."""
+        with self._lock:
+            self._faults.clear()
+
+    def handle(self, path: str, query: Mapping[str, str]) -> tuple[Answer, str | None]:
+        """The answer to one request, and the fault that goes with it."""
+        started = time.monotonic()
+        iso = next((iso for iso in self._isos if path.startswith(iso.prefix + "/")), None)
+        if iso is None:
+            return Answer(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"no such simulator\n"), None
+        with self._lock:
+            limit, last = self._rate_limit_seconds, self._last_start.get(iso.name)
+            too_fast = limit is not None and last is not None and started - last < limit
+            # Refused attempts count too, so impatience prolongs the wait.
+            self._last_start[iso.name] = started
+            fault = None if too_fast else self._take_fault(query)
+        if too_fast or fault == "429":
+            answer = iso.too_fast()
+        elif fault == "503":
+            answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"Content-Type": "text/html"}, b"<html>overloaded</html>")
+        else:
+            answer = iso.answer(path.removeprefix(iso.prefix), query, fault)
+        with self._lock:
+            self.log.append(Served(path, dict(query), answer.status, fault, started))
+        return answer, fault
+
+    def _take_fault(self, query: Mapping[str, str]) -> str | None:
+        for fault in self._faults:
+            if all(query.get(name) == value for name, value in fault.match.items()):
+                fault.times -= 1
+                if fault.times == 0:
+                    self._faults.remove(fault)
+                return fault.kind
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], simulator: Simulator) -> None:
+        self.simulator = simulator
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, *_: object) -> None:
+        """The simulator's own log says more."""
+
+    def do_GET(self) -> None:
+        """An ISO's answer, or the log."""
+        parts = urlsplit(self.path)
+        if parts.path == f"{_CONTROL}/log":
+            log = [
+                {"path": each.path, "query": dict(each.query), "status": each.status, "fault": each.fault, "started": each.started}
+                for each in self.server.simulator.log
+            ]
+            self._send(Answer(HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(log).encode()), None)
+            return
+        answer, fault = self.server.simulator.handle(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+        self._send(answer, fault)
+
+    def do_POST(self) -> None:
+        """Faults, as a JSON list of `kind`, `times` and `match`."""
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, message = HTTPStatus.NO_CONTENT, b""
+        try:
+            if self.path != f"{_CONTROL}/faults":
+                raise ValueError(f"faults are posted to {_CONTROL}/faults")
+            self.server.simulator.inject(*(Fault(**each) for each in json.loads(content)))
+        except (ValueError, TypeError) as error:
+            status, message = HTTPStatus.BAD_REQUEST, f"{error}\n".encode()
+        self._send(Answer(status, {"Content-Type": "text/plain"}, message), None)
+
+    def do_DELETE(self) -> None:
+        """Take back the faults."""
+        self.server.simulator.clear_faults()
+        self._send(Answer(HTTPStatus.NO_CONTENT, {}, b""), None)
+
+    def _send(self, answer: Answer, fault: str | None) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if fault == "reset":
+            self.wfile.write(answer.body[: len(answer.body) // 2])
+            self.close_connection = True
+            self.connection.close()
+        elif fault == "slow":
+            size = max(len(answer.body) // _PIECES, 1)
+            for start in range(0, len(answer.body), size):
+                self.wfile.write(answer.body[start : start + size])
+                self.wfile.flush()
+                time.sleep(_SLOW_SECONDS / _PIECES)
+        else:
+            self.wfile.write(answer.body)

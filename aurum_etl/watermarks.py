@@ -1,0 +1,377 @@
+"""The record of what is done: receipts as appended facts in a DuckDB file, and everything else derived from them.
+
+DuckDB lets one process at a time hold a file, even for reading. So a connection is open only for the moment of a
+transaction, and whoever meets a lock waits: `status` answers while a run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from aurum_etl.chunk import Chunk, Selection
+from aurum_etl.errors import WatermarkError
+from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.window import Window, days_of, market_day, merge, subtract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
+    from pathlib import Path
+
+    import duckdb
+    import pyarrow as pa
+
+SCHEMA_VERSION = 1
+_LOCK_SECONDS = 20.0
+
+_DDL = """
+create table if not exists meta (application varchar, version integer);
+create table if not exists receipts (
+    number bigint not null,
+    dataset varchar not null,
+    selection varchar not null,
+    selection_word varchar not null,
+    selection_names varchar[] not null,
+    window_start timestamptz not null,
+    window_end timestamptz not null,
+    chunk_key varchar not null,
+    origin varchar not null,
+    outcome varchar not null,
+    started_at timestamptz not null,
+    finished_at timestamptz not null,
+    rows_read bigint not null,
+    rows_accepted bigint not null,
+    rows_rejected bigint not null,
+    rows_committed bigint not null,
+    attempts integer not null,
+    seconds varchar not null,
+    written varchar not null,
+    findings varchar not null,
+    error varchar
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStatus:
+    """Where one selection of one dataset stands."""
+
+    dataset: str
+    selection: str
+    origins: tuple[str, ...]
+    watermark: datetime | None
+    """End of the unbroken coverage from the first settled instant: a gap holds it back."""
+    first: datetime | None
+    last: datetime | None
+    """First and last settled instant."""
+    covered_days: int
+    """Market days that are settled from midnight to midnight."""
+    missing_days: tuple[date, ...]
+    """Market days between the first and the last that are not, or not wholly."""
+    rows: int
+    rejected: int
+    """Rows of the latest receipt of each chunk."""
+    failed: tuple[tuple[str, str], ...]
+    """Chunk key and error of each chunk whose latest receipt is a failure."""
+    last_run: datetime
+
+
+class Store:
+    """The receipts, in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, receipt: Receipt) -> None:
+        """Add one receipt, in one transaction."""
+        row = (
+            receipt.chunk.dataset,
+            str(receipt.chunk.selection),
+            receipt.chunk.selection.word,
+            list(receipt.chunk.selection.names),
+            receipt.chunk.window.start,
+            receipt.chunk.window.end,
+            receipt.chunk.key,
+            receipt.origin.value,
+            receipt.outcome.value,
+            receipt.started_at,
+            receipt.finished_at,
+            receipt.rows_read,
+            receipt.rows_accepted,
+            receipt.rows_rejected,
+            receipt.rows_committed,
+            receipt.attempts,
+            json.dumps(dict(receipt.seconds)),
+            json.dumps([[each.sink, each.table, each.rows, each.version] for each in receipt.written]),
+            json.dumps([[each.check, each.severity, each.count, each.detail] for each in receipt.findings]),
+            receipt.error,
+        )
+        marks = ", ".join("?" * len(row))
+        with self._connection() as connection:
+            connection.execute(
+                f"insert into receipts select coalesce(max(number), 0) + 1, {marks} from receipts",  # noqa: S608 - marks
+                row,
+            )
+
+    def receipts(self, *, dataset: str | None = None, limit: int | None = None) -> list[Receipt]:
+        """Receipts, newest first."""
+        where = "" if dataset is None else "where dataset = ?"
+        top = "" if limit is None else f"limit {int(limit)}"
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                f"""select dataset, selection_word, selection_names, window_start, window_end, origin, outcome, started_at,
+                    finished_at, rows_read, rows_accepted, rows_rejected, attempts, seconds, written, findings, error
+                    from receipts {where} order by number desc {top}""",  # noqa: S608 - words of ours
+                [] if dataset is None else [dataset],
+            ).fetchall()
+        return [_receipt(row) for row in rows]
+
+    def settled(self, dataset: str, selection: Selection, *, simulated: bool) -> list[Window]:
+        """Windows that need no more work, merged.
+
+        A chunk counts if its selection covers this one. Without `simulated`, chunks of the simulator do not: invented
+        data never passes for done.
+        """
+        outcomes = [outcome.value for outcome in Outcome if outcome.settles]
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                """select distinct selection, selection_word, selection_names, window_start, window_end from receipts
+                   where dataset = ? and list_contains(?, outcome) and (? or origin <> ?)""",
+                [dataset, outcomes, simulated, Origin.SIMULATOR.value],
+            ).fetchall()
+        covers: dict[str, bool] = {}
+        windows = []
+        for text, word, names, start, end in rows:
+            if text not in covers:
+                covers[text] = Selection(word, tuple(names)).covers(selection)
+            if covers[text]:
+                windows.append(_window(start, end))
+        return merge(windows)
+
+    def published(self, dataset: str) -> list[Window]:
+        """Windows that hold data from the ISO itself, merged: what a simulation may not replace."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                "select distinct window_start, window_end from receipts where dataset = ? and origin = ? and rows_committed > 0",
+                [dataset, Origin.LIVE.value],
+            ).fetchall()
+        return merge(_window(start, end) for start, end in rows)
+
+    def status(self, zone: Callable[[str], str]) -> list[DatasetStatus]:
+        """Where every selection of every dataset stands; `zone` tells the market's time zone of a dataset."""
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            latest = connection.execute(
+                """select dataset, selection, chunk_key, window_start, window_end, outcome, error, rows_committed,
+                          rows_rejected
+                   from receipts qualify row_number() over (partition by dataset, chunk_key order by number desc) = 1
+                   order by window_start, chunk_key"""
+            ).fetchall()
+            settled = connection.execute(
+                "select distinct dataset, selection, window_start, window_end from receipts where outcome <> ?",
+                [Outcome.FAILED.value],
+            ).fetchall()
+            groups = connection.execute(
+                """select dataset, selection, max(finished_at), list(distinct origin order by origin) from receipts
+                   group by all order by all"""
+            ).fetchall()
+        windows: defaultdict[tuple[str, str], list[Window]] = defaultdict(list)
+        for dataset, selection, start, end in settled:
+            windows[dataset, selection].append(_window(start, end))
+        chunks: defaultdict[tuple[str, str], list[tuple[object, ...]]] = defaultdict(list)
+        for dataset, selection, *rest in latest:
+            chunks[dataset, selection].append(tuple(rest))
+        return [
+            _status(dataset, selection, last_run, origins, merge(windows[dataset, selection]), chunks[dataset, selection], zone(dataset))
+            for dataset, selection, last_run, origins in groups
+        ]
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The receipts and what follows from them, for `inspect`: flat tables under the names shown there."""
+        with self._connection(create=False) as connection:
+            return {name: connection.sql(sql).to_arrow_table() for name, sql in _VIEWS.items()}
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """A connection, or None where nothing was ever recorded: asking leaves no file behind."""
+        if not self.path.exists():
+            yield None
+            return
+        with self._connection() as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, *, create: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        memory = not create and not self.path.exists()
+        connection = duckdb.connect() if memory else self._opened()
+        try:
+            connection.execute("set timezone = 'UTC'")
+            connection.begin()
+            self._check_version(connection)
+            yield connection
+            connection.commit()
+        except duckdb.Error as error:
+            raise WatermarkError(f"{self.path}: {_first_line(error)}") from error
+        finally:
+            connection.close()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        """A connection to the file; waits for another process to let go of it."""
+        import duckdb
+        import tenacity
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = not self.path.exists()
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, duckdb.IOException) and "lock" in str(error)),
+            wait=tenacity.wait_random_exponential(0.005, 0.25),
+            stop=tenacity.stop_after_delay(_LOCK_SECONDS),
+            reraise=True,
+        )
+        try:
+            connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(self.path))
+        except duckdb.Error as error:
+            if "lock" in str(error):
+                raise WatermarkError(
+                    f"{self.path}: another process has held it for {_LOCK_SECONDS:.0f} s: {_first_line(error)}"
+                ) from error
+            raise WatermarkError(f"{self.path}: {_first_line(error)}; {_WAY_OUT}") from error
+        if fresh:
+            os.chmod(self.path, 0o600)  # noqa: PTH101 - the file was just made
+        return connection
+
+    def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
+        names = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
+        if not names:
+            connection.execute(_DDL)
+            connection.execute("insert into meta values ('aurum_etl', ?)", [SCHEMA_VERSION])
+            return
+        if "meta" not in names or "receipts" not in names:
+            raise WatermarkError(f"{self.path}: a database of another application; {_WAY_OUT}")
+        found = connection.execute("select application, version from meta").fetchall()
+        if found != [("aurum_etl", SCHEMA_VERSION)]:
+            raise WatermarkError(f"{self.path}: of version {found}, this program writes {SCHEMA_VERSION}; {_WAY_OUT}")
+
+
+_WAY_OUT = (
+    "move the file away and run again: the stores keep their rows, and what is fetched again replaces them"
+)
+
+_VIEWS = {
+    "receipts": """
+        select number, dataset, selection, chunk_key, window_start, window_end, origin, outcome, rows_read, rows_accepted,
+               rows_rejected, rows_committed, attempts, started_at, finished_at, seconds, error
+        from receipts order by number""",
+    "written": """
+        select number, chunk_key, each->>'$[0]' as sink, each->>'$[1]' as table_name,
+               cast(each->>'$[2]' as bigint) as rows, each->>'$[3]' as version
+        from (select number, chunk_key, unnest(cast(written as json[])) as each from receipts) order by number""",
+    "findings": """
+        select number, chunk_key, each->>'$[0]' as "check", each->>'$[1]' as severity,
+               cast(each->>'$[2]' as bigint) as count, each->>'$[3]' as detail
+        from (select number, chunk_key, unnest(cast(findings as json[])) as each from receipts) order by number""",
+    # Windows that follow each other without a gap are one island; the first island's end is the watermark.
+    "watermarks": """
+        with settled as (
+            select dataset, selection, window_start, window_end,
+                   max(window_end) over (partition by dataset, selection order by window_start, window_end
+                                         rows between unbounded preceding and 1 preceding) as reached
+            from receipts where outcome <> 'failed'),
+        islands as (
+            select *, sum(case when reached >= window_start then 0 else 1 end)
+                      over (partition by dataset, selection order by window_start, window_end) as island
+            from settled)
+        select dataset, selection, min(window_start) as first, max(window_end) as watermark
+        from islands where island = 1 group by all order by all""",
+}
+
+
+def _status(
+    dataset: str,
+    selection: str,
+    last_run: datetime,
+    origins: list[str],
+    settled: list[Window],
+    chunks: list[tuple[object, ...]],
+    zone: str,
+) -> DatasetStatus:
+    whole, missing = _days(settled, zone)
+    failed = [(str(key), str(error)) for key, _, _, outcome, error, *_ in chunks if outcome == Outcome.FAILED]
+    return DatasetStatus(
+        dataset=dataset,
+        selection=selection,
+        origins=tuple(origins),
+        watermark=settled[0].end if settled else None,
+        first=settled[0].start if settled else None,
+        last=settled[-1].end if settled else None,
+        covered_days=whole,
+        missing_days=missing,
+        rows=sum(int(str(each[5])) for each in chunks),
+        rejected=sum(int(str(each[6])) for each in chunks),
+        failed=tuple(failed),
+        last_run=last_run.astimezone(UTC),
+    )
+
+
+def _days(settled: list[Window], zone: str) -> tuple[int, tuple[date, ...]]:
+    """How many market days are settled as a whole, and which between the first and the last are not."""
+    if not settled:
+        return 0, ()
+    local = ZoneInfo(zone)
+    span = Window(settled[0].start, settled[-1].end)
+    first, last = span.start.astimezone(local).date(), list(days_of(span, zone))[-1]
+    whole_span = Window(market_day(first, zone).start, market_day(last, zone).end)
+    missing = sorted({day for hole in subtract([whole_span], settled) for day in days_of(hole, zone)})
+    return (last - first).days + 1 - len(missing), tuple(missing)
+
+
+def _window(start: datetime, end: datetime) -> Window:
+    return Window(start.astimezone(UTC), end.astimezone(UTC))
+
+
+def _receipt(row: tuple[object, ...]) -> Receipt:
+    dataset, word, names, start, end, origin, outcome, started, finished, read, accepted, rejected, attempts, *rest = row
+    seconds, written, findings, error = rest
+    assert isinstance(names, list)  # noqa: S101 - the column is a list
+    assert isinstance(start, datetime)  # noqa: S101 - as are these timestamps
+    assert isinstance(end, datetime)  # noqa: S101
+    assert isinstance(started, datetime)  # noqa: S101
+    assert isinstance(finished, datetime)  # noqa: S101
+    return Receipt(
+        chunk=Chunk(str(dataset), Selection(str(word), tuple(names)), _window(start, end)),
+        origin=Origin(str(origin)),
+        outcome=Outcome(str(outcome)),
+        started_at=started.astimezone(UTC),
+        finished_at=finished.astimezone(UTC),
+        rows_read=int(str(read)),
+        rows_accepted=int(str(accepted)),
+        rows_rejected=int(str(rejected)),
+        attempts=int(str(attempts)),
+        seconds=json.loads(str(seconds)),
+        written=tuple(Written(*each) for each in json.loads(str(written))),
+        findings=tuple(
+            Finding(check, Severity(severity), count, detail)
+            for check, severity, count, detail in json.loads(str(findings))
+        ),
+        error=None if error is None else str(error),
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]
