@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     from aurum_etl.market import Iso
 
-_KEPT_HEADERS = ("content-type", "content-disposition", "content-encoding", "date", "retry-after", "last-modified", "etag")
+_KEPT_HEADERS = (
+    "content-type",
+    "content-disposition",
+    "content-encoding",
+    "date",
+    "retry-after",
+    "last-modified",
+    "etag",
+)
 Record = dict[str, object]
 
 
@@ -98,7 +106,7 @@ class Incoming:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("xb", opener=_private)
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._digest = hashlib.sha256()
         self.size = 0
         """Bytes so far."""
@@ -148,7 +156,7 @@ class Archive:
         # A link never replaces: the first copy of a body is the one that stays.
         with suppress(FileExistsError):
             body.hardlink_to(incoming.path)
-        record = {
+        record: Record = {
             "iso": request.iso.value,
             "path": request.path,
             "query": sorted(request.query),
@@ -254,7 +262,9 @@ class Archive:
 def _read(path: Path) -> Record:
     try:
         record = json.loads(path.read_text())
-        if isinstance(record, dict) and {"status", "sha256", "bytes", "origin", "received_at", "headers"} <= set(record):
+        if isinstance(record, dict) and {"status", "sha256", "bytes", "origin", "received_at", "headers"} <= set(
+            record
+        ):
             return record
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: not a readable exchange: {error}") from error
@@ -272,7 +282,3 @@ def _digest_of(path: Path) -> str | None:
 def _made(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from aurum_etl.chunk import Chunk
-from aurum_etl.errors import SpecError
-from aurum_etl.window import Window, market_day, market_days, split
+from aurum_etl.errors import UsageError
+from aurum_etl.window import Window, market_days, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
 
     from aurum_etl.adapters.base import Adapter
@@ -62,6 +62,14 @@ class Plan:
     requests_per_minute: float | None
     """The pace of the requests; None where nothing waits."""
 
+    def days(self, zone: str) -> tuple[date | None, date | None]:
+        """First market day, and the day after the last; None where there is no chunk."""
+        if not self.chunks:
+            return None, None
+        start = min(each.chunk.window.start for each in self.chunks).astimezone(ZoneInfo(zone))
+        last = max(each.chunk.window.end for each in self.chunks).astimezone(ZoneInfo(zone)) - timedelta(microseconds=1)
+        return start.date(), last.date() + timedelta(1)
+
     @property
     def requests(self) -> int:
         """Requests in all."""
@@ -80,33 +88,32 @@ class Plan:
         return max(self.requests - 1, 0) * 60 / self.requests_per_minute
 
 
-def wanted(
-    spec: Spec, dataset: Dataset, store: Store, now: datetime, *, simulated: bool
-) -> Window | None:
-    """The days that a run without dates takes.
+def wanted(spec: Spec, dataset: Dataset, settled: Sequence[Window], now: datetime) -> Window | None:
+    """The days that a run without dates takes, given the windows that are settled.
 
     From the watermark less the lookback, but not before what was ever wanted, to the latest complete market day. A
     first run starts at the spec's `schedule.start`, or takes the latest complete day alone.
     """
-    zone = dataset.timezone
-    latest = dataset.latest_complete_day(now, ZoneInfo(zone))
-    settled = store.settled(dataset.key, spec.selection, simulated=simulated)
-    if settled:
-        first = settled[0].start.astimezone(ZoneInfo(zone)).date()
-        watermark = settled[0].end.astimezone(ZoneInfo(zone)).date()
-        earliest = first if spec.schedule.start is None else min(first, spec.schedule.start)
-        start = max(watermark - timedelta(spec.schedule.lookback_days), earliest)
-        if spec.schedule.start is not None and spec.schedule.start < first:
-            start = spec.schedule.start
-    else:
-        start = spec.schedule.start or latest
-    return market_days(start, latest + timedelta(1), zone)
+    zone = ZoneInfo(dataset.timezone)
+    latest = dataset.latest_complete_day(now, zone)
+    earliest = spec.schedule.start
+    if not settled:
+        return market_days(earliest or latest, latest + timedelta(1), dataset.timezone)
+    first = settled[0].start.astimezone(zone).date()
+    if earliest is not None and earliest < first:
+        # What lies before the first settled day was never fetched: the watermark is still at the start.
+        return market_days(earliest, latest + timedelta(1), dataset.timezone)
+    watermark = settled[0].end.astimezone(zone).date()
+    start = max(watermark - timedelta(spec.schedule.lookback_days), first)
+    return market_days(start, latest + timedelta(1), dataset.timezone)
 
 
 def named_days(start: date | None, end: date | None, dataset: Dataset, now: datetime) -> Window | None:
     """The days that were named on the command line; `end` is exclusive.
 
-    Raises: SpecError if they are no days, or lie outside what the ISO can have.
+    Without an end they reach to the latest complete market day; without a start it is the one day before the end.
+
+    Raises: UsageError if that is no day at all.
     """
     latest = dataset.latest_complete_day(now, ZoneInfo(dataset.timezone))
     if start is None:
@@ -114,7 +121,7 @@ def named_days(start: date | None, end: date | None, dataset: Dataset, now: date
     if end is None:
         end = max(latest, start) + timedelta(1)
     if end <= start:
-        raise SpecError(f"--to {end} is not after --from {start}; --to is exclusive")
+        raise UsageError(f"--to {end} is not after --from {start}; --to is exclusive")
     return market_days(start, end, dataset.timezone)
 
 
@@ -145,13 +152,7 @@ def plan(
     return Plan(dataset.key, window, tuple(chunks), requests_per_minute)
 
 
-def execute(
-    plan: Plan,
-    workshop: Workshop,
-    source: Source,
-    store: Store,
-    seen: Callable[[Receipt], None],
-) -> Iterator[Receipt]:
+def execute(plan: Plan, workshop: Workshop, source: Source, store: Store) -> Iterator[Receipt]:
     """Run every chunk of the plan; one that fails never hides, and never stops the others.
 
     Each receipt is in the store before it is given out.
@@ -161,5 +162,4 @@ def execute(
     for planned in plan.chunks:
         receipt = run_chunk(planned.chunk, workshop, source)
         store.append(receipt)
-        seen(receipt)
         yield receipt

@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
 import pyarrow as pa
@@ -31,6 +32,7 @@ WHERE = b"aurum.where"
 
 _ZIP_MAGIC = b"PK"
 _LOCAL_HEADER_BYTES = 30
+_INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -104,7 +106,7 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
             # A bound on the output: what a lying header hides may not fill the memory.
             inflater = isal_zlib.decompressobj(wbits=-15)
             content = inflater.decompress(packed, info.file_size + 1)
-        except isal_zlib.IsalError as error:
+        except _INFLATE_ERRORS as error:
             raise SourceUnavailable(f"{damaged}: {error}") from error
     else:
         raise SourceChanged(f"{where}: member {info.filename} is compressed by method {info.compress_type}")
@@ -137,7 +139,9 @@ def csv(content: bytes, columns: Mapping[str, Published], where: str) -> pa.Reco
             at: types(columns[positions[at]]) if at in positions else pl.String()
             for at in (f"column_{number}" for number in range(1, len(header) + 1))
         }
-        frame = pl.read_csv(content, has_header=False, skip_lines=1, schema=schema, columns=list(positions), truncate_ragged_lines=False)
+        frame = pl.read_csv(
+            content, has_header=False, skip_lines=1, schema=schema, columns=list(positions), truncate_ragged_lines=False
+        )
         return frame.rename(positions)
 
     try:
@@ -200,7 +204,9 @@ def _instants(column: pl.Series, where: str) -> pl.Series:
     distinct = column.unique()
     text = distinct.cast(pl.String)
     # Offsets other than zero would be instants too, but none is documented: a new one is for a person to see.
-    instant = text.str.replace(r"(Z|[+-]00:00)$", "").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+    instant = text.str.replace(r"(Z|[+-]00:00)$", "").str.to_datetime(
+        "%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False
+    )
     if instant.null_count():
         bad = text.filter(instant.is_null())[0]
         raise SourceChanged(f'{where}: column {column.name} holds "{bad}", which is no UTC instant')

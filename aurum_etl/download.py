@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import httpx
 import tenacity
-from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate
+from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
 from aurum_etl.archive import Answer, Exchange
 from aurum_etl.errors import SourceChanged, SourceUnavailable, SourceUnreachable
@@ -98,7 +98,7 @@ class Download:
         self._limiter: Limiter | None = None
         if requests_per_minute is not None:
             # One request per interval rather than n per minute: a burst is what the ISOs refuse.
-            interval = Rate(1, round(Duration.MINUTE / requests_per_minute))
+            interval = Rate(1, round(60_000 / requests_per_minute))
             self._limiter = Limiter(InMemoryBucket([interval]))
         timeout = httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds)
         self._client = httpx.Client(timeout=timeout, follow_redirects=False, headers={"user-agent": "aurum-etl"})

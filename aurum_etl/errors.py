@@ -1,6 +1,7 @@
 """Everything that can go wrong, as one tree.
 
 AurumError
+├─ UsageError           what you asked for on the command line does not fit together
 ├─ SpecError            what you wrote: file, path, value, choices
 ├─ SourceError          the ISO's side
 │  ├─ SourceUnavailable    try again after `wait_seconds`
@@ -48,6 +49,12 @@ class AurumError(Exception):
         """How long the other side asked to be left alone, in seconds; None if it did not say."""
         self.chunk_key: str | None = None
         """The chunk that was being worked on; set in one place, by the pipeline."""
+
+
+class UsageError(AurumError):
+    """The command line does not fit together, or does not fit what is there."""
+
+    exit_code = EXIT_USAGE
 
 
 class SpecError(AurumError):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import SpecError
-from aurum_etl.watermarks import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from aurum_etl.settings import Settings
+    from aurum_etl.watermarks import Store
 
 SCHEMA = "iso"
 _ASKING = ("SELECT", "EXPLAIN", "CALL")
@@ -60,10 +60,11 @@ def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
         if len(kinds) != 1 or kinds[0] not in _ASKING:
             found = ", ".join(kinds) or "nothing"
             raise SpecError(f"inspect answers one question at a time, such as a select; found {found}")
-        return connection.sql(sql).to_arrow_table()
+        answer: pa.Table = connection.sql(sql).to_arrow_table()
     except duckdb.Error as error:
         names = ", ".join(each["name"] for each in _names(connection))
         raise SpecError(f"{str(error).strip()}\nTables: {names}") from error
+    return answer
 
 
 def tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
@@ -157,6 +158,4 @@ def _names(connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
     rows = connection.execute(
         "select table_schema, table_name from information_schema.tables order by table_schema, table_name"
     ).fetchall()
-    return [
-        {"schema": schema, "name": f"{schema}.{name}" if schema == SCHEMA else name} for schema, name in rows
-    ]
+    return [{"schema": schema, "name": f"{schema}.{name}" if schema == SCHEMA else name} for schema, name in rows]

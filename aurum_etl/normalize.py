@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from aurum_etl.contracts.base import LINEAGE
 from aurum_etl.decode import WHERE
 from aurum_etl.errors import SourceChanged
+from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,12 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from aurum_etl.dataset import Dataset
-
-LINEAGE = ("chunk_key", "ingested_at")
-"""The contract's columns that only the pipeline knows."""
-
-REJECTED_SCHEMA = {"check": pl.String, "column": pl.String, "value": pl.String, "record": pl.String}
-"""Shape of rejected rows: the check that rejected, the column and value it looked at, and the whole row as JSON."""
 
 _LOCATION, _START, _END = "_location", "_start", "_end"
 
@@ -78,20 +74,8 @@ def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset) -> Normalized
     )
 
 
-def rejected(rows: pl.DataFrame, check: str, column: str) -> pl.DataFrame:
-    """The rows in the shape of `REJECTED_SCHEMA`; times stay readable, and nothing is rounded."""
-    if rows.is_empty():
-        return pl.DataFrame(schema=REJECTED_SCHEMA)
-    return rows.select(
-        check=pl.lit(check),
-        column=pl.lit(column),
-        value=pl.col(column).cast(pl.String),
-        record=pl.struct(pl.all()).struct.json_encode(),
-    )
-
-
 def _split_by_words(published: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """This dataset's rows, and those with a word that is nobody's."""
+    """The dataset's rows, and those with a word that is nobody's."""
     belongs = pl.lit(value=True)
     unknown = [pl.DataFrame(schema=REJECTED_SCHEMA)]
     if dataset.belonging is not None:
@@ -183,9 +167,7 @@ def _side_by_side(published: pl.DataFrame, places: dict[str, pl.Expr], dataset: 
     absent = [pl.lit(None, pl.Float64).alias(column) for column, part in parts.items() if part.is_empty()]
     present = {column: part.select("key", "value") for column, part in parts.items() if len(part)}
     keys = first.get_column("key")
-    if _is_strictly_increasing(keys) and all(
-        part.get_column("key").equals(keys) for part in others if len(part)
-    ):
+    if _is_strictly_increasing(keys) and all(part.get_column("key").equals(keys) for part in others if len(part)):
         values = [part.get_column("value").alias(column) for column, part in present.items()]
         return first.select(*places).with_columns(*values, *absent), 0
     distinct = {column: part.unique() for column, part in present.items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aurum_etl.adapters.base import fetch
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged
-from aurum_etl.receipt import Finding, Outcome, Receipt, Severity, Written
+from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.telemetry import logger
 from aurum_etl.window import Window, intersect, market_day
 
@@ -33,11 +33,8 @@ if TYPE_CHECKING:
     from aurum_etl.download import Source
     from aurum_etl.normalize import Normalized
     from aurum_etl.quarantine import Quarantine
-    from aurum_etl.receipt import Origin
     from aurum_etl.sinks.base import Sink, Staged
     from aurum_etl.validate import Verdict
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,7 @@ class _Progress:
     """What is known so far of a chunk that is being worked on."""
 
     started_at: datetime
+    origin: Origin
     attempts: int = 0
     rows_read: int = 0
     rows_accepted: int = 0
@@ -92,6 +90,8 @@ def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
         progress.seconds["decode"] = fetched.decode_seconds
         progress.seconds["fetch"] -= fetched.decode_seconds
         progress.attempts = fetched.attempts
+        # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
+        progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
         _note_nothing(progress, chunk, fetched)
         with progress.step("normalize"):
             return normalize(fetched.batches, workshop.dataset)
@@ -142,16 +142,19 @@ def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) ->
 
 
 def _work(chunk: Chunk, workshop: Workshop, obtain: Callable[[_Progress], Normalized]) -> Receipt:
-    progress = _Progress(started_at=datetime.now(UTC))
-    error: AurumError | None = None
+    progress = _Progress(datetime.now(UTC), workshop.origin)
+    error: Exception | None = None
     try:
         with _about(chunk):
             outcome = _transform_and_load(chunk, workshop, progress, obtain(progress))
     except AurumError as caught:
         outcome, error = Outcome.FAILED, caught
-    receipt = Receipt(
+    except Exception as caught:  # noqa: BLE001 - a fault of ours in one chunk must neither hide nor stop the others
+        outcome, error = Outcome.FAILED, caught
+        logger().exception("chunk.crashed", chunk=chunk.key)
+    return Receipt(
         chunk=chunk,
-        origin=workshop.origin,
+        origin=progress.origin,
         outcome=outcome,
         started_at=progress.started_at,
         finished_at=datetime.now(UTC),
@@ -164,7 +167,6 @@ def _work(chunk: Chunk, workshop: Workshop, obtain: Callable[[_Progress], Normal
         findings=tuple(progress.findings),
         error=None if error is None else f"{type(error).__name__}: {error}",
     )
-    return receipt
 
 
 def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, normalized: Normalized) -> Outcome:
@@ -176,7 +178,7 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
     if normalized.frame.is_empty() and normalized.unplaced.is_empty():
         return _nothing_came(chunk, dataset, progress)
     with progress.step("validate"):
-        frame = _with_lineage(normalized.frame, dataset.contract, chunk, progress.started_at)
+        frame = with_lineage(normalized.frame, dataset.contract, chunk, progress.started_at)
         scope = scope_of(chunk, dataset)
         verdict = validate(frame, dataset.contract, [rows_are_in_scope(scope)])
         _note_findings(progress, chunk, dataset, normalized)
@@ -291,7 +293,7 @@ def _note_findings(progress: _Progress, chunk: Chunk, dataset: Dataset, normaliz
             logger().warning("chunk.finding", chunk=chunk.key, check=finding.check, detail=finding.detail)
 
 
-def _with_lineage(frame: pl.DataFrame, contract: Contract, chunk: Chunk, ingested_at: datetime) -> pl.DataFrame:
+def with_lineage(frame: pl.DataFrame, contract: Contract, chunk: Chunk, ingested_at: datetime) -> pl.DataFrame:
     """The frame with the columns that only the pipeline knows, in the contract's order."""
     import polars as pl
 

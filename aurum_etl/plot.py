@@ -40,7 +40,9 @@ def draw(table: pa.Table, path: Path | None) -> str:
 
 
 def _lines(frame: pl.DataFrame, across: str, numbers: list[str]) -> dict[str, pl.DataFrame]:
-    words = [name for name in frame.select(cs.string()).columns if 1 < frame.get_column(name).n_unique() <= _MOST_SERIES]
+    words = [
+        name for name in frame.select(cs.string()).columns if 1 < frame.get_column(name).n_unique() <= _MOST_SERIES
+    ]
     if len(words) != 1:
         return {number: frame.select(across, number) for number in numbers}
     word = words[0]

@@ -9,13 +9,28 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    import polars as pl
-
     from aurum_etl.chunk import Chunk
+
+REJECTED_SCHEMA = {"check": pl.String, "column": pl.String, "value": pl.String, "record": pl.String}
+"""Shape of rejected rows: the check that rejected, the column and value it looked at, and the whole row as JSON."""
+
+
+def rejected(rows: pl.DataFrame, check: str, column: str) -> pl.DataFrame:
+    """The rows in the shape of `REJECTED_SCHEMA`; times stay readable, and nothing is rounded."""
+    if rows.is_empty():
+        return pl.DataFrame(schema=REJECTED_SCHEMA)
+    return rows.select(
+        check=pl.lit(check),
+        column=pl.lit(column),
+        value=pl.col(column).cast(pl.String),
+        record=pl.struct(pl.all()).struct.json_encode(),
+    )
 
 
 class Quarantine:
@@ -27,10 +42,8 @@ class Quarantine:
     def replace(self, rows: pl.DataFrame, chunk: Chunk, ingested_at: datetime) -> None:
         """Keep these rows as the chunk's rejected ones; none removes those of an earlier attempt.
 
-        Shape: `rows` as `normalize.REJECTED_SCHEMA`; dataset, chunk key and time are added.
+        Shape: `rows` as `REJECTED_SCHEMA`; dataset, chunk key and time are added.
         """
-        import polars as pl
-
         path = self.path(chunk)
         if rows.is_empty():
             path.unlink(missing_ok=True)

@@ -25,11 +25,6 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """No store took the chunk, or not all of them did: `written` tells."""
 
-    @property
-    def settles(self) -> bool:
-        """Whether the window needs no further work."""
-        return self is not Outcome.FAILED
-
 
 class Origin(StrEnum):
     """Where the bytes came from: invented data must never pass for published data."""
@@ -73,6 +68,8 @@ class Written:
     rows: int
     version: str
     """The store's own mark of the commit, such as a snapshot id; empty where it has none."""
+    durable: bool = True
+    """Whether the rows outlive the process: only then is anything settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +94,11 @@ class Receipt:
     findings: tuple[Finding, ...] = ()
     error: str | None = None
     """Why it failed, with the kind of error in front."""
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """Kinds of the stores that keep the rows."""
+        return tuple(each.sink for each in self.written if each.durable)
 
     @property
     def rows_committed(self) -> int:

@@ -59,7 +59,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     max_mebibytes = _whole_number(variables, "AURUM_ARCHIVE_MAX_MB")
     return Settings(
         home=Path(variables.get("AURUM_HOME") or "aurum-data").absolute(),
-        bases={name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")},
+        bases={
+            name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")
+        },
         archive_max_bytes=None if max_mebibytes is None else max_mebibytes * _MEBIBYTE,
         archive_keep_days=_whole_number(variables, "AURUM_ARCHIVE_KEEP_DAYS"),
         response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * _MEBIBYTE,

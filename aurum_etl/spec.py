@@ -97,9 +97,7 @@ class Spec(_Block):
         return Selection(word=nodes) if isinstance(nodes, str) else Selection.named(nodes)
 
 
-def load_spec(
-    path: Path, overrides: Iterable[str], datasets: Mapping[str, Dataset], sink_kinds: Iterable[str]
-) -> Spec:
+def load_spec(path: Path, overrides: Iterable[str], datasets: Mapping[str, Dataset], sink_kinds: Iterable[str]) -> Spec:
     """The spec in the file, with `PATH=VALUE` overrides, each checked like the spec itself.
 
     Raises: SpecError if the file cannot be read, or anything in it, or in an override, is not as it should be.
@@ -138,7 +136,7 @@ def json_schema(datasets: Iterable[str], sink_kinds: Iterable[str]) -> dict[str,
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which a key may stand once: the library would let the last one win without a word."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = key_node.value
@@ -259,5 +257,3 @@ def _shown(value: object) -> str:
 
 def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
-
-

@@ -1,7 +1,7 @@
 """A canonical frame to a verdict: every row judged by every promise, all findings at once, and pure.
 
-Pandera judges types, nulls and vocabularies; the contract's own checks are expressions over whole rows. Pandera looks at values only in eager
-frames (of a `LazyFrame` it checks the schema alone), so `validate` takes a `DataFrame`.
+Pandera judges types, nulls and vocabularies; the contract's own checks are expressions over whole rows. Pandera looks at
+values only in eager frames (of a `LazyFrame` it checks the schema alone), so `validate` takes a `DataFrame`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import pandera.polars as pandera
 import polars as pl
 
 from aurum_etl.checks import Check
+from aurum_etl.contracts.base import LINEAGE
 from aurum_etl.errors import ContractViolation
-from aurum_etl.normalize import LINEAGE, REJECTED_SCHEMA, rejected
+from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
 from aurum_etl.receipt import Finding, Severity
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Writt
 from aurum_etl.window import Window, days_of, market_day, merge, subtract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _LOCK_SECONDS = 20.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DDL = """
 create table if not exists meta (application varchar, version integer);
@@ -51,6 +52,7 @@ create table if not exists receipts (
     rows_rejected bigint not null,
     rows_committed bigint not null,
     attempts integer not null,
+    stores varchar[] not null,
     seconds varchar not null,
     written varchar not null,
     findings varchar not null,
@@ -108,8 +110,9 @@ class Store:
             receipt.rows_rejected,
             receipt.rows_committed,
             receipt.attempts,
+            list(receipt.stores),
             json.dumps(dict(receipt.seconds)),
-            json.dumps([[each.sink, each.table, each.rows, each.version] for each in receipt.written]),
+            json.dumps([[each.sink, each.table, each.rows, each.version, each.durable] for each in receipt.written]),
             json.dumps([[each.check, each.severity, each.count, each.detail] for each in receipt.findings]),
             receipt.error,
         )
@@ -128,27 +131,36 @@ class Store:
             if connection is None:
                 return []
             rows = connection.execute(
-                f"""select dataset, selection_word, selection_names, window_start, window_end, origin, outcome, started_at,
-                    finished_at, rows_read, rows_accepted, rows_rejected, attempts, seconds, written, findings, error
+                f"""select dataset, selection_word, selection_names, epoch_us(window_start), epoch_us(window_end),
+                    origin, outcome, epoch_us(started_at), epoch_us(finished_at), rows_read, rows_accepted,
+                    rows_rejected, attempts, seconds, written, findings, error
                     from receipts {where} order by number desc {top}""",  # noqa: S608 - words of ours
                 [] if dataset is None else [dataset],
             ).fetchall()
         return [_receipt(row) for row in rows]
 
-    def settled(self, dataset: str, selection: Selection, *, simulated: bool) -> list[Window]:
+    def settled(self, dataset: str, selection: Selection, stores: Sequence[str], *, simulated: bool) -> list[Window]:
         """Windows that need no more work, merged.
 
-        A chunk counts if its selection covers this one. Without `simulated`, chunks of the simulator do not: invented
-        data never passes for done.
+        A chunk counts if its selection covers this one, and each of `stores` took its rows, or the source said that
+        there are none. Without `simulated`, chunks of the simulator do not count: invented data never passes for done.
         """
-        outcomes = [outcome.value for outcome in Outcome if outcome.settles]
         with self._reading() as connection:
             if connection is None:
                 return []
             rows = connection.execute(
-                """select distinct selection, selection_word, selection_names, window_start, window_end from receipts
-                   where dataset = ? and list_contains(?, outcome) and (? or origin <> ?)""",
-                [dataset, outcomes, simulated, Origin.SIMULATOR.value],
+                """select distinct selection, selection_word, selection_names, epoch_us(window_start), epoch_us(window_end)
+                   from receipts
+                   where dataset = ? and (? or origin <> ?)
+                     and (outcome = ? or outcome <> ? and list_has_all(stores, ?))""",
+                [
+                    dataset,
+                    simulated,
+                    Origin.SIMULATOR.value,
+                    Outcome.EMPTY.value,
+                    Outcome.FAILED.value,
+                    list(stores),
+                ],
             ).fetchall()
         covers: dict[str, bool] = {}
         windows = []
@@ -165,7 +177,8 @@ class Store:
             if connection is None:
                 return []
             rows = connection.execute(
-                "select distinct window_start, window_end from receipts where dataset = ? and origin = ? and rows_committed > 0",
+                """select distinct epoch_us(window_start), epoch_us(window_end) from receipts
+                   where dataset = ? and origin = ? and rows_committed > 0""",
                 [dataset, Origin.LIVE.value],
             ).fetchall()
         return merge(_window(start, end) for start, end in rows)
@@ -176,17 +189,17 @@ class Store:
             if connection is None:
                 return []
             latest = connection.execute(
-                """select dataset, selection, chunk_key, window_start, window_end, outcome, error, rows_committed,
-                          rows_rejected
+                """select dataset, selection, chunk_key, outcome, error, rows_committed, rows_rejected
                    from receipts qualify row_number() over (partition by dataset, chunk_key order by number desc) = 1
                    order by window_start, chunk_key"""
             ).fetchall()
             settled = connection.execute(
-                "select distinct dataset, selection, window_start, window_end from receipts where outcome <> ?",
-                [Outcome.FAILED.value],
+                """select distinct dataset, selection, epoch_us(window_start), epoch_us(window_end) from receipts
+                   where outcome <> ? and (outcome = ? or len(stores) > 0)""",
+                [Outcome.FAILED.value, Outcome.EMPTY.value],
             ).fetchall()
             groups = connection.execute(
-                """select dataset, selection, max(finished_at), list(distinct origin order by origin) from receipts
+                """select dataset, selection, epoch_us(max(finished_at)), list(distinct origin order by origin) from receipts
                    group by all order by all"""
             ).fetchall()
         windows: defaultdict[tuple[str, str], list[Window]] = defaultdict(list)
@@ -196,7 +209,15 @@ class Store:
         for dataset, selection, *rest in latest:
             chunks[dataset, selection].append(tuple(rest))
         return [
-            _status(dataset, selection, last_run, origins, merge(windows[dataset, selection]), chunks[dataset, selection], zone(dataset))
+            _status(
+                dataset,
+                selection,
+                last_run,
+                origins,
+                merge(windows[dataset, selection]),
+                chunks[dataset, selection],
+                zone(dataset),
+            )
             for dataset, selection, last_run, origins in groups
         ]
 
@@ -239,7 +260,9 @@ class Store:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = not self.path.exists()
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, duckdb.IOException) and "lock" in str(error)),
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, duckdb.IOException) and "lock" in str(error)
+            ),
             wait=tenacity.wait_random_exponential(0.005, 0.25),
             stop=tenacity.stop_after_delay(_LOCK_SECONDS),
             reraise=True,
@@ -269,9 +292,7 @@ class Store:
             raise WatermarkError(f"{self.path}: of version {found}, this program writes {SCHEMA_VERSION}; {_WAY_OUT}")
 
 
-_WAY_OUT = (
-    "move the file away and run again: the stores keep their rows, and what is fetched again replaces them"
-)
+_WAY_OUT = "move the file away and run again: the stores keep their rows, and what is fetched again replaces them"
 
 _VIEWS = {
     "receipts": """
@@ -292,7 +313,7 @@ _VIEWS = {
             select dataset, selection, window_start, window_end,
                    max(window_end) over (partition by dataset, selection order by window_start, window_end
                                          rows between unbounded preceding and 1 preceding) as reached
-            from receipts where outcome <> 'failed'),
+            from receipts where outcome <> 'failed' and (outcome = 'empty' or len(stores) > 0)),
         islands as (
             select *, sum(case when reached >= window_start then 0 else 1 end)
                       over (partition by dataset, selection order by window_start, window_end) as island
@@ -305,14 +326,14 @@ _VIEWS = {
 def _status(
     dataset: str,
     selection: str,
-    last_run: datetime,
+    last_run: int,
     origins: list[str],
     settled: list[Window],
     chunks: list[tuple[object, ...]],
     zone: str,
 ) -> DatasetStatus:
     whole, missing = _days(settled, zone)
-    failed = [(str(key), str(error)) for key, _, _, outcome, error, *_ in chunks if outcome == Outcome.FAILED]
+    failed = [(str(key), str(error)) for key, outcome, error, *_ in chunks if outcome == Outcome.FAILED]
     return DatasetStatus(
         dataset=dataset,
         selection=selection,
@@ -322,10 +343,10 @@ def _status(
         last=settled[-1].end if settled else None,
         covered_days=whole,
         missing_days=missing,
-        rows=sum(int(str(each[5])) for each in chunks),
-        rejected=sum(int(str(each[6])) for each in chunks),
+        rows=sum(int(str(each[3])) for each in chunks),
+        rejected=sum(int(str(each[4])) for each in chunks),
         failed=tuple(failed),
-        last_run=last_run.astimezone(UTC),
+        last_run=_instant(last_run),
     )
 
 
@@ -341,24 +362,27 @@ def _days(settled: list[Window], zone: str) -> tuple[int, tuple[date, ...]]:
     return (last - first).days + 1 - len(missing), tuple(missing)
 
 
-def _window(start: datetime, end: datetime) -> Window:
-    return Window(start.astimezone(UTC), end.astimezone(UTC))
+def _instant(microseconds: object) -> datetime:
+    """Instants come out of DuckDB as integers: as times they would need a package that is not there."""
+    return _EPOCH + timedelta(microseconds=int(str(microseconds)))
+
+
+def _window(start: object, end: object) -> Window:
+    return Window(_instant(start), _instant(end))
 
 
 def _receipt(row: tuple[object, ...]) -> Receipt:
-    dataset, word, names, start, end, origin, outcome, started, finished, read, accepted, rejected, attempts, *rest = row
+    dataset, word, names, start, end, origin, outcome, started, finished, read, accepted, rejected, attempts, *rest = (
+        row
+    )
     seconds, written, findings, error = rest
     assert isinstance(names, list)  # noqa: S101 - the column is a list
-    assert isinstance(start, datetime)  # noqa: S101 - as are these timestamps
-    assert isinstance(end, datetime)  # noqa: S101
-    assert isinstance(started, datetime)  # noqa: S101
-    assert isinstance(finished, datetime)  # noqa: S101
     return Receipt(
         chunk=Chunk(str(dataset), Selection(str(word), tuple(names)), _window(start, end)),
         origin=Origin(str(origin)),
         outcome=Outcome(str(outcome)),
-        started_at=started.astimezone(UTC),
-        finished_at=finished.astimezone(UTC),
+        started_at=_instant(started),
+        finished_at=_instant(finished),
         rows_read=int(str(read)),
         rows_accepted=int(str(accepted)),
         rows_rejected=int(str(rejected)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from aurum_etl.errors import NoData
+from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,8 +56,8 @@ class Fetched:
     attempts: int
     """The most times that one request was sent; 0 where none was."""
     decode_seconds: float
-    sha256: tuple[str, ...]
-    """Digest of each answer, in the order of the requests."""
+    origins: frozenset[Origin]
+    """Where the answers came from in the first place."""
 
 
 def fetch(adapter: Adapter, dataset: Dataset, chunk: Chunk, source: Source, max_bytes: int) -> Fetched:
@@ -66,7 +67,7 @@ def fetch(adapter: Adapter, dataset: Dataset, chunk: Chunk, source: Source, max_
     """
     batches: list[pa.RecordBatch] = []
     nothing: list[str] = []
-    digests: list[str] = []
+    origins: set[Origin] = set()
     attempts = 0
     decode_seconds = 0.0
 
@@ -83,12 +84,12 @@ def fetch(adapter: Adapter, dataset: Dataset, chunk: Chunk, source: Source, max_
     for request in adapter.requests(dataset, chunk):
         fetched = source.get(request, read, chunk_key=chunk.key)
         attempts = max(attempts, fetched.attempts)
-        digests.append(fetched.answer.sha256)
+        origins.add(fetched.answer.origin)
         if isinstance(fetched.value, NoData):
             nothing.append(str(fetched.value))
         else:
             batches.extend(fetched.value)
-    return Fetched(tuple(batches), tuple(nothing), attempts, decode_seconds, tuple(digests))
+    return Fetched(tuple(batches), tuple(nothing), attempts, decode_seconds, frozenset(origins))
 
 
 def read_files(adapter: Adapter, dataset: Dataset, paths: Iterable[Path], max_bytes: int) -> Fetched:
@@ -101,4 +102,4 @@ def read_files(adapter: Adapter, dataset: Dataset, paths: Iterable[Path], max_by
             batches.extend(adapter.batches(dataset, path, str(path), max_bytes))
         except NoData as reason:
             nothing.append(str(reason))
-    return Fetched(tuple(batches), tuple(nothing), 0, time.perf_counter() - started, ())
+    return Fetched(tuple(batches), tuple(nothing), 0, time.perf_counter() - started, frozenset({Origin.FILES}))

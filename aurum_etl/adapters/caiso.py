@@ -120,9 +120,7 @@ LOAD_ACTUAL = Dataset(
     belonging=Belonging(
         "XML_DATA_ITEM",
         "SYS_FCST_ACT_MW",
-        frozenset(
-            {"SYS_FCST_DA_MW", "SYS_FCST_2DA_MW", "SYS_FCST_7DA_MW", "SYS_FCST_15MIN_MW", "SYS_FCST_5MIN_MW"}
-        ),
+        frozenset({"SYS_FCST_DA_MW", "SYS_FCST_2DA_MW", "SYS_FCST_7DA_MW", "SYS_FCST_15MIN_MW", "SYS_FCST_5MIN_MW"}),
     ),
     location="TAC_AREA_NAME",
     location_rules=(
@@ -246,7 +244,9 @@ def _report(member: decode.Member, dataset: Dataset, where: str) -> pa.RecordBat
     missing = [name for name in dataset.published if name not in rows]
     if missing:
         raise SourceChanged(f"{where}: {dataset.key} cannot be read from the xml form, which has no {missing[0]}")
-    frame = pl.DataFrame({name: rows[name] for name in dataset.published}, schema=dict.fromkeys(dataset.published, pl.String))
+    frame = pl.DataFrame(
+        {name: rows[name] for name in dataset.published}, schema=dict.fromkeys(dataset.published, pl.String)
+    )
     numbers = [name for name, kind in dataset.published.items() if kind is Published.NUMBER]
     for name in numbers:
         bad = frame.filter(pl.col(name).is_not_null() & pl.col(name).cast(pl.Float64, strict=False).is_null())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from aurum_etl.checks import Check
 
 CONTRACT_VERSION = "1"
+LINEAGE = ("chunk_key", "ingested_at")
+"""The columns that only the pipeline knows."""
 
 
 class ColumnType(StrEnum):

@@ -26,9 +26,8 @@ _MOST_DAYS = 31
 _MOST_NODES = 10
 _CACHED_BODIES = 8
 _STAMP = re.compile(r"(\d{8})T(\d{2}):(\d{2})-0000")
-_TOO_FAST = (
-    b"<html><body><p>CAISO Acceptable Use Policy Violation. Please retry your request after 5 seconds.</p></body></html>"
-)
+_TOO_FAST_WORDS = b"CAISO Acceptable Use Policy Violation. Please retry your request after 5 seconds."
+_TOO_FAST = b"<html><body><p>" + _TOO_FAST_WORDS + b"</p></body></html>"
 _WORDS = {
     1000: "No data returned for the specified selection",
     1001: "Invalid request parameter",
@@ -88,7 +87,9 @@ class CaisoSimulator:
             if fault is not None and fault.startswith("error:"):
                 raise _Refused(int(fault[6:]))
             if fault == "html":
-                return Answer(200, {"Content-Type": "text/html"}, b"<html><body>OASIS is under maintenance</body></html>")
+                return Answer(
+                    200, {"Content-Type": "text/html"}, b"<html><body>OASIS is under maintenance</body></html>"
+                )
             if path == "/SingleZip":
                 question = self._single(query, now)
             elif path == "/GroupZip":
@@ -209,7 +210,9 @@ class CaisoSimulator:
         )
         body = zipped([(f"{refused.report_name}.xml", document.encode())], now.astimezone(PACIFIC))
         invalid = refused.report_name == "INVALID_REQUEST"
-        return Answer(200, _headers(f"{refused.report_name}{'.xml' if invalid else ''}.zip", ";" if invalid else ""), body)
+        return Answer(
+            200, _headers(f"{refused.report_name}{'.xml' if invalid else ''}.zip", ";" if invalid else ""), body
+        )
 
 
 def trade_date(day: date) -> tuple[datetime, datetime]:

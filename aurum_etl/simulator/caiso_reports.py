@@ -57,7 +57,9 @@ LOAD_RUNS = (
     LoadRun("DAM", "DAM", 1, "Demand Forecast Day Ahead", "SYS_FCST_DA_MW", 60, 3, timedelta(days=1)),
     LoadRun("RTM", "RTPD", 0, "RTM 15Min Load Forecast", "SYS_FCST_15MIN_MW", 15, 5, timedelta(hours=2)),
     LoadRun("RTM", "RTD", 0, "RTM 5Min Load Forecast", "SYS_FCST_5MIN_MW", 5, 6, timedelta(hours=1)),
-    LoadRun("ACTUAL", "ACTUAL", 0, "Total Actual Hourly Integrated Load", "SYS_FCST_ACT_MW", 60, 7, timedelta(hours=-1)),
+    LoadRun(
+        "ACTUAL", "ACTUAL", 0, "Total Actual Hourly Integrated Load", "SYS_FCST_ACT_MW", 60, 7, timedelta(hours=-1)
+    ),
 )
 
 _PARTS = {"PGE-TAC": 14000, "SCE-TAC": 15500, "SDGE-TAC": 3100, "VEA-TAC": 90, "MWD-TAC": 240}
@@ -76,8 +78,12 @@ def nodes(count: int) -> pl.DataFrame:
     aggregates = [f"AGG{number:05d}_{number % 9}_GEN-APND" for number in range(count // _AGGREGATE_SHARE)]
     plain = [f"N{number:05d}_{number % 7}_B{number % 3 + 1}" for number in range(count)]
     names = (named + aggregates + plain)[: max(count, len(_HUBS))]
-    return pl.DataFrame({"NODE": names}).with_row_index("number").with_columns(
-        GRP_TYPE=pl.when(pl.col("NODE").str.ends_with("-APND")).then(pl.lit("ALL_APNODES")).otherwise(pl.lit("ALL"))
+    return (
+        pl.DataFrame({"NODE": names})
+        .with_row_index("number")
+        .with_columns(
+            GRP_TYPE=pl.when(pl.col("NODE").str.ends_with("-APND")).then(pl.lit("ALL_APNODES")).otherwise(pl.lit("ALL"))
+        )
     )
 
 
@@ -203,7 +209,14 @@ def _intervals(start: datetime, end: datetime, minutes: int) -> pl.DataFrame:
         local = instant.astimezone(PACIFIC)
         hour = 25 if local.fold else local.hour + 1
         rows.append(
-            (instant, f"{instant:{_GMT}}", f"{instant + step:{_GMT}}", f"{local:%Y-%m-%d}", hour, local.minute // minutes + 1)
+            (
+                instant,
+                f"{instant:{_GMT}}",
+                f"{instant + step:{_GMT}}",
+                f"{local:%Y-%m-%d}",
+                hour,
+                local.minute // minutes + 1,
+            )
         )
         instant += step
     return pl.DataFrame(
@@ -225,7 +238,7 @@ def _for_all(fault: str | None) -> str | None:
     return fault if fault in ("wrong_header", "missing_hour", "off_grid") else None
 
 
-def _with_fault(rows: pl.DataFrame, fault: str | None, word_column: str, word: str) -> pl.DataFrame:
+def _with_fault(rows: pl.DataFrame, fault: str | None, word_column: str, word: str) -> pl.DataFrame:  # noqa: PLR0911
     first = pl.int_range(pl.len()) == 0
     match fault:
         case "wrong_header":
@@ -233,7 +246,10 @@ def _with_fault(rows: pl.DataFrame, fault: str | None, word_column: str, word: s
         case "text_in_number":
             return rows.with_columns(MW=pl.when(first).then(pl.lit("n/a")).otherwise("MW"))
         case "off_grid":
-            late = (pl.col(each).str.replace(":00:00-", ":07:00-") for each in ("INTERVALSTARTTIME_GMT", "INTERVALENDTIME_GMT"))
+            late = (
+                pl.col(each).str.replace(":00:00-", ":07:00-")
+                for each in ("INTERVALSTARTTIME_GMT", "INTERVALENDTIME_GMT")
+            )
             return rows.with_columns(late)
         case "duplicate_rows":
             return pl.concat([rows, rows.head(3)])

@@ -33,5 +33,7 @@ def running(*options: str) -> Iterator[dict[str, str]]:
             yield env
         finally:
             child.stdin.close()
-            child.terminate()
-            child.wait(10)
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                child.kill()

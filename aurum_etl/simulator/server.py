@@ -139,7 +139,13 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if parts.path == f"{_CONTROL}/log":
             log = [
-                {"path": each.path, "query": dict(each.query), "status": each.status, "fault": each.fault, "started": each.started}
+                {
+                    "path": each.path,
+                    "query": dict(each.query),
+                    "status": each.status,
+                    "fault": each.fault,
+                    "started": each.started,
+                }
                 for each in self.server.simulator.log
             ]
             self._send(Answer(HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(log).encode()), None)

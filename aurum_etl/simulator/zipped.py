@@ -29,7 +29,17 @@ def zipped(members: Iterable[tuple[str, bytes]], stamp: datetime) -> bytes:
         packed = packer.compress(content) + packer.flush()
         encoded = name.encode()
         common = struct.pack(
-            "<HHHHHIIIHH", 20, 0, _DEFLATED, time, day, isal_zlib.crc32(content), len(packed), len(content), len(encoded), 0
+            "<HHHHHIIIHH",
+            20,
+            0,
+            _DEFLATED,
+            time,
+            day,
+            isal_zlib.crc32(content),
+            len(packed),
+            len(content),
+            len(encoded),
+            0,
         )
         directory += b"PK\x01\x02" + struct.pack("<H", 20) + common
         directory += struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + encoded

@@ -16,6 +16,8 @@ _SINKS = {
     "memory": "aurum_etl.sinks.memory:MemorySink",
 }
 KINDS = tuple(_SINKS)
+FLEETING = frozenset({"memory"})
+"""Stores whose rows end with the process."""
 
 
 def sink(kind: str, settings: Settings) -> Sink:

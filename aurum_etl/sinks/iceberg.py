@@ -11,10 +11,8 @@ import sqlite3
 import uuid
 import warnings
 from contextlib import suppress
-from functools import reduce
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
 import tenacity
 
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS, ColumnType
@@ -25,6 +23,7 @@ from aurum_etl.telemetry import logger
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
@@ -114,7 +113,7 @@ class IcebergSink:
                 self._check_columns(self._table(contract), contract)
         except SinkError:
             raise
-        except Exception as error:  # noqa: BLE001 - the library's errors come from SQLite, SQLAlchemy and Arrow alike
+        except Exception as error:
             raise SinkUnavailable(
                 f"iceberg: catalog {self._home / 'catalog.db'} cannot be opened: {_told(error)}; check that AURUM_HOME is "
                 "a folder that you may write to"
@@ -133,7 +132,7 @@ class IcebergSink:
         try:
             target = self._table(scope.contract)
             files = _write_files(target, table)
-        except Exception as error:  # noqa: BLE001 - see open
+        except Exception as error:
             raise SinkUnavailable(f"iceberg: rows cannot be written to {self._home}: {_told(error)}") from error
         return _Staged(target, files, scope, table.num_rows)
 
@@ -281,18 +280,21 @@ def _replace(table: Table, files: list[DataFile], scope: Scope, properties: dict
 
 def _owned_by(scope: Scope) -> BooleanExpression:
     """The rows that the scope owns, as a filter that partitions and file bounds can answer."""
-    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, In, LessThan
+    from pyiceberg import expressions
 
+    # The constructors take a column's name and a value; their types describe the library's own serializer.
+    build: Any = expressions
     window = scope.chunk.window
-    parts: list[BooleanExpression] = [
-        In("operating_date", [day.isoformat() for day in scope.operating_dates]),
-        GreaterThanOrEqual("interval_start", window.start.isoformat()),
-        LessThan("interval_start", window.end.isoformat()),
-    ]
-    parts += [In(column, list(words)) for column, words in scope.equals.items()]
+    owned = build.And(
+        build.GreaterThanOrEqual("interval_start", window.start.isoformat()),
+        build.LessThan("interval_start", window.end.isoformat()),
+        build.In("operating_date", [day.isoformat() for day in scope.operating_dates]),
+        *(build.In(column, list(words)) for column, words in scope.equals.items()),
+    )
     if scope.locations is not None:
-        parts.append(In("iso_location_id", list(scope.locations)))
-    return reduce(And, parts, AlwaysTrue())
+        owned = build.And(owned, build.In("iso_location_id", list(scope.locations)))
+    filtered: BooleanExpression = owned
+    return filtered
 
 
 def _told(error: BaseException) -> str:

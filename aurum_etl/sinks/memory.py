@@ -66,16 +66,18 @@ class _Staged:
             raise ValueError(f"{self._scope.chunk.key}: staged rows can be committed once, and not after a discard")
         table, self._table = self._table, None
         self._sink.replace(table, self._scope)
-        return Written(MemorySink.kind, self._scope.contract.kind, table.num_rows, "")
+        return Written(MemorySink.kind, self._scope.contract.kind, table.num_rows, "", durable=False)
 
     def discard(self) -> None:
         """See `Staged.discard`."""
         self._table = None
 
 
-def _inside(table: pa.Table, scope: Scope) -> pa.ChunkedArray:
+def _inside(table: pa.Table, scope: Scope) -> pa.BooleanArray:
     """Which rows the scope owns."""
-    start, end = (pa.scalar(edge, pa.timestamp("us", "UTC")) for edge in (scope.chunk.window.start, scope.chunk.window.end))
+    start, end = (
+        pa.scalar(edge, pa.timestamp("us", "UTC")) for edge in (scope.chunk.window.start, scope.chunk.window.end)
+    )
     starts = table["interval_start"]
     inside = pc.and_(pc.greater_equal(starts, start), pc.less(starts, end))
     words = {**scope.equals, **({} if scope.locations is None else {"iso_location_id": scope.locations})}

@@ -1,0 +1,509 @@
+"""The command line: parse, call, print. Heavy libraries load inside the commands that use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_SPEC, EXIT_USAGE, AurumError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aurum_etl.console import Console
+    from aurum_etl.receipt import Receipt
+    from aurum_etl.runner import Flags, Report
+
+EXIT_CODES = """\b
+Exit codes:
+  0    ok
+  1    a chunk failed, or rows of a file were rejected
+  2    usage: the command line does not fit together
+  3    the spec is invalid
+  4    a quota refused
+  5    the source cannot be had: no chunk could be fetched
+  6    a sink cannot be had
+  130  interrupted"""
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on standard output, the log on standard error."
+)
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="aurum-etl", prog_name="aurum-etl")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Which events go to standard error.",
+)
+@click.pass_context
+def cli(context: click.Context, log_level: str) -> None:
+    """Electricity-market data of North American operators, into stores of your own, in one shape.
+
+    Everything local lies under AURUM_HOME (by default aurum-data/ in this folder).
+    AURUM_<ISO>_BASE points runs at another address of that ISO.
+    """
+    context.obj = log_level
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="First market day.")
+@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one.")
+@click.option("--sim", "simulated", is_flag=True, help="Ask a simulator on loopback instead of the ISO.")
+@click.option("--replay", is_flag=True, help="Ask the archive of earlier answers; no request is sent.")
+@click.option(
+    "--from-files", "files", is_flag=True, help="Load response files, named behind the spec, instead of asking."
+)
+@click.option(
+    "--sink", "sink_kinds", multiple=True, metavar="KIND", help="Store to use instead of the spec's; repeatable."
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["development", "production"]),
+    help="Keep the ISO's limits (production) or wait for nothing; by default the latter on loopback only.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.argument("paths", nargs=-1, type=_FILE)
+@_json
+def run(
+    *,
+    spec: Path,
+    start: datetime | None,
+    end: datetime | None,
+    simulated: bool,
+    replay: bool,
+    files: bool,
+    sink_kinds: tuple[str, ...],
+    overrides: tuple[str, ...],
+    profile: str | None,
+    dry_run: bool,
+    paths: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Fetch the days of SPEC and load them.
+
+    Without dates: from the watermark, less the spec's lookback, to the latest complete market day.
+    Market days are the ISO's own; --to is exclusive. Running a day again replaces exactly that day.
+    """
+    from aurum_etl.runner import Flags
+
+    if bool(paths) != files:
+        raise click.UsageError("--from-files is followed by the files to load" if files else f"unexpected {paths[0]}")
+    flags = Flags(
+        start=start and start.date(),
+        end=end and end.date(),
+        simulated=simulated,
+        replay=replay,
+        files=paths,
+        sink_kinds=sink_kinds,
+        overrides=overrides,
+        profile=profile,
+    )
+    if dry_run:
+        _explain(spec, flags, _console(as_json))
+    else:
+        _run(spec, flags, _console(as_json))
+
+
+def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
+    from aurum_etl.runner import perform, prepare
+
+    prepared = prepare(spec, flags)
+    with console.progress(prepared.dataset.key, len(prepared.plan.chunks)) as seen:
+        report = perform(prepared, seen)
+    document = _report_document(report)
+    console.document(document)
+    console.table(
+        f"{document['dataset']} {document['from']} to {document['to']}",
+        ("chunk", "outcome", "rows", "rejected", "attempts", "seconds", "error"),
+        [
+            (
+                *(each[name] for name in ("key", "outcome", "rows", "rejected", "attempts")),
+                f"{sum(each['seconds'].values()):.2f}",
+                each["error"],
+            )
+            for each in document["chunks"]
+        ],
+    )
+    for each in document["chunks"]:
+        for finding in each["findings"]:
+            console.line(f"{each['key']}: {finding['check']}: {finding['detail']}")
+    where = ", ".join(f"{each['table']} ({each['kind']})" for each in document["sinks"]) or "no store"
+    console.line(f"{report.outcome}: {report.rows} rows, {len(report.receipts)} chunks, into {where}")
+    sys.exit(report.exit_code)
+
+
+def _report_document(report: Report) -> dict[str, Any]:
+    written: dict[tuple[str, str], int] = {}
+    for receipt in report.receipts:
+        for each in receipt.written:
+            written[each.sink, each.table] = written.get((each.sink, each.table), 0) + each.rows
+    start, end = report.plan.days(report.dataset.timezone)
+    return {
+        "dataset": report.dataset.key,
+        "from": start,
+        "to": end,
+        "outcome": report.outcome.value,
+        "rows": report.rows,
+        "chunks": [_receipt_document(receipt) for receipt in report.receipts],
+        "sinks": [{"kind": kind, "table": table, "rows": rows} for (kind, table), rows in written.items()],
+    }
+
+
+def _receipt_document(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "key": receipt.chunk.key,
+        "outcome": receipt.outcome.value,
+        "origin": receipt.origin.value,
+        "rows": receipt.rows_committed,
+        "rejected": receipt.rows_rejected,
+        "attempts": receipt.attempts,
+        "seconds": dict(receipt.seconds),
+        "findings": [{"check": each.check, "count": each.count, "detail": each.detail} for each in receipt.findings],
+        "error": receipt.error,
+    }
+
+
+def _explain(spec: Path, flags: Flags, console: Console) -> None:
+    """Print the plan; the very same one would be executed."""
+    from aurum_etl.runner import prepare
+
+    prepared = prepare(spec, flags)
+    planned = prepared.plan
+    start, end = planned.days(prepared.dataset.timezone)
+    chunks = [
+        {"key": each.chunk.key, "reason": each.reason.value, "requests": each.requests, "rows": each.rows}
+        for each in planned.chunks
+    ]
+    console.document(
+        {
+            "dataset": planned.dataset,
+            "from": start,
+            "to": end,
+            "chunks": chunks,
+            "requests": planned.requests,
+            "rows": planned.rows,
+            "seconds": planned.wait_seconds,
+        }
+    )
+    rows = [tuple(each.values()) for each in chunks]
+    console.table(f"{planned.dataset} {start} to {end}", ("chunk", "reason", "requests", "about rows"), rows)
+    console.line(
+        f"{len(chunks)} chunks, {planned.requests} requests, about {planned.rows} rows, "
+        f"{planned.wait_seconds:.0f} s at the ISO's rate limit"
+    )
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("dataset")
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this .csv or .parquet file.")
+@_json
+def read(*, dataset: str, paths: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Turn response files, as published, into a canonical frame.
+
+    The same decoding, normalizing and validating as in a run; nothing is stored. Rejected rows are told, and make the
+    exit code 1.
+    """
+    from aurum_etl.reading import read_to_frame
+
+    console = _console(as_json)
+    result = read_to_frame(dataset, paths)
+    if out is not None:
+        from aurum_etl.inspection import write
+
+        write(result.table, out)
+    rejected = result.rejected.to_dicts()
+    document: dict[str, Any] = {
+        "dataset": dataset,
+        "files": [str(path) for path in paths],
+        "rows": result.table.num_rows,
+        "rejected": rejected,
+        "nothing": list(result.nothing),
+        "out": out,
+    }
+    if out is None and as_json:
+        document["records"] = result.table.to_pylist()
+    console.document(document)
+    if out is None and not as_json:
+        _print_frame(result.table)
+    elif out is not None:
+        console.line(f"{result.table.num_rows} rows written to {out}")
+    for each in result.nothing:
+        click.echo(each, err=True)
+    for row in rejected[:20]:
+        click.echo(f"rejected by {row['check']}: {row['column']} {row['value']}: {row['record']}", err=True)
+    if rejected:
+        click.echo(f"{len(rejected)} rejections", err=True)
+        sys.exit(EXIT_CHUNK_FAILED)
+
+
+@cli.command(epilog=EXIT_CODES)
+@_json
+def status(*, as_json: bool) -> None:
+    """Tell, per dataset, the watermark, covered and missing days, the last run and failures."""
+    from aurum_etl.adapters import datasets
+    from aurum_etl.settings import read_settings
+    from aurum_etl.watermarks import Store
+
+    console = _console(as_json)
+    settings = read_settings()
+    known = datasets()
+    found = Store(settings.home / "watermarks.duckdb").status(
+        lambda key: known[key].timezone if key in known else "UTC"
+    )
+    console.document(
+        {
+            "home": settings.home,
+            "datasets": [
+                {
+                    "dataset": each.dataset,
+                    "selection": each.selection,
+                    "origins": each.origins,
+                    "watermark": each.watermark,
+                    "first": each.first,
+                    "last": each.last,
+                    "covered_days": each.covered_days,
+                    "missing_days": each.missing_days,
+                    "rows": each.rows,
+                    "rejected": each.rejected,
+                    "failed": [{"chunk": chunk, "error": error} for chunk, error in each.failed],
+                    "last_run": each.last_run,
+                }
+                for each in found
+            ],
+        }
+    )
+    console.table(
+        str(settings.home),
+        ("dataset", "selection", "origin", "watermark", "days", "missing", "rows", "rejected", "failed", "last run"),
+        [
+            (
+                each.dataset,
+                each.selection,
+                ", ".join(each.origins),
+                each.watermark and f"{each.watermark:%Y-%m-%dT%H:%MZ}",
+                each.covered_days,
+                _shortened([f"{day}" for day in each.missing_days]),
+                each.rows,
+                each.rejected,
+                len(each.failed),
+                f"{each.last_run:%Y-%m-%dT%H:%M:%SZ}",
+            )
+            for each in found
+        ],
+    )
+    for each in found:
+        for chunk, error in each.failed:
+            console.line(f"failed {chunk}: {error}")
+    if not found:
+        console.line(f"nothing was run yet under {settings.home}")
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("sql", required=False)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this .csv or .parquet file.")
+@click.option("--plot", is_flag=False, flag_value="-", metavar="[PNG]", help="Draw the numbers, here or to a PNG file.")
+@_json
+def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: bool) -> None:
+    """Ask the tables with SQL; without SQL, list them.
+
+    Iceberg tables are iso.lmp, iso.load and so on (or just lmp); receipts, written, findings and watermarks tell what was
+    done; quarantine holds rejected rows. The SQL is DuckDB's, times are UTC, and nothing can be changed.
+    """
+    from aurum_etl import inspection
+    from aurum_etl.settings import read_settings
+    from aurum_etl.watermarks import Store
+
+    console = _console(as_json)
+    settings = read_settings()
+    connection = inspection.connect(settings, Store(settings.home / "watermarks.duckdb"))
+    if sql is None:
+        listed = inspection.tables(connection)
+        console.document(listed)
+        console.table(str(settings.home), tuple(listed[0]), [tuple(each.values()) for each in listed])
+        return
+    answer = inspection.query(connection, sql)
+    if out is not None:
+        inspection.write(answer, out)
+        console.document({"rows": answer.num_rows, "out": out})
+        console.line(f"{answer.num_rows} rows written to {out}")
+    if plot is not None:
+        from aurum_etl.plot import draw
+
+        picture = draw(answer, None if plot == "-" else Path(plot))
+        console.line(picture)
+        if out is None:
+            console.document(answer.to_pylist())
+    elif out is None:
+        console.document(answer.to_pylist() if as_json else None)
+        if not as_json:
+            _print_frame(answer)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_json
+def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
+    """Say whether specs are right, and if not, what is wrong with them."""
+    from aurum_etl import sinks
+    from aurum_etl.adapters import datasets
+    from aurum_etl.errors import SpecError
+    from aurum_etl.spec import load_spec
+
+    console = _console(as_json)
+    results = []
+    for path in specs:
+        errors: list[str] = []
+        try:
+            load_spec(path, (), datasets(), sinks.KINDS)
+        except SpecError as error:
+            errors = str(error).splitlines()
+        results.append({"spec": str(path), "ok": not errors, "errors": errors})
+        for line in errors or [f"{path}: ok"]:
+            console.line(line)
+    console.document(results)
+    if not all(each["ok"] for each in results):
+        sys.exit(EXIT_SPEC)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.option("--json", "_as_json", is_flag=True, help="The same: a schema is JSON.")
+def schema(*, _as_json: bool) -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    from aurum_etl import sinks
+    from aurum_etl.adapters import datasets
+    from aurum_etl.spec import json_schema
+
+    click.echo(json.dumps(json_schema(datasets(), sinks.KINDS), indent=2))
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; by default a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=2024, show_default=True, help="The same seed, the same numbers."
+)
+@click.option("--nodes", type=click.IntRange(3, 200_000), default=16_000, show_default=True, help="How many locations.")
+@click.option(
+    "--rate-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Refuse requests that come sooner."
+)
+@click.option(
+    "--fault", "faults", multiple=True, metavar="KIND[:TIMES]", help="Let the next requests fail; repeatable."
+)
+@click.option("--attached", is_flag=True, help="Stop when standard input ends.")
+@_json
+def simulate(
+    *,
+    port: int,
+    host: str,
+    seed: int,
+    nodes: int,
+    rate_limit: float | None,
+    faults: tuple[str, ...],
+    attached: bool,
+    as_json: bool,
+) -> None:
+    """Serve the simulated ISOs until stopped.
+
+    Prints one line per ISO to export, such as AURUM_CAISO_BASE=http://127.0.0.1:8080/caiso/oasisapi.
+    POST a JSON list of {"kind", "times", "match"} to /_simulator/faults for faults while it serves; GET /_simulator/log
+    tells what was asked.
+    """
+    from aurum_etl.simulator import Fault, Simulator
+
+    try:
+        parsed = [Fault.parse(each) for each in faults]
+    except ValueError as error:
+        raise click.UsageError(f"--fault: {error}") from error
+    try:
+        simulator = Simulator(
+            port=port, host=host, seed=seed, nodes=nodes, rate_limit_seconds=rate_limit, faults=parsed
+        )
+    except OSError as error:
+        raise click.UsageError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from error
+    with simulator:
+        if as_json:
+            click.echo(json.dumps(simulator.env))
+        else:
+            for name, base in simulator.env.items():
+                click.echo(f"{name}={base}")
+        if attached:
+            click.echo()
+            sys.stdout.flush()
+            sys.stdin.read()
+            return
+        sys.stdout.flush()
+        signal.pause()
+
+
+def main() -> None:
+    """Entry point: every error in one line, every kind of it with its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    # Whatever is made, is made for its owner alone.
+    os.umask(0o077)
+    as_json = "--json" in sys.argv
+    try:
+        sys.exit(cli.main(standalone_mode=False, prog_name="aurum-etl"))
+    except click.UsageError as error:
+        _tell(as_json, "UsageError", error.format_message())
+        click.echo("Try 'aurum-etl --help'." if error.ctx is None else error.ctx.get_usage(), err=True)
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        _tell(as_json, type(error).__name__, error.format_message())
+        sys.exit(EXIT_USAGE)
+    except AurumError as error:
+        _tell(as_json, type(error).__name__, str(error))
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _tell(as_json, "Interrupted", "interrupted; what was committed is recorded, the rest is not there")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell(as_json: bool, kind: str, message: str) -> None:
+    click.echo(f"aurum-etl: {message}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
+
+
+def _console(as_json: bool) -> Console:
+    from aurum_etl.console import Console
+    from aurum_etl.telemetry import configure
+
+    configure(str(click.get_current_context().find_root().obj), as_json=as_json)
+    return Console(as_json)
+
+
+def _shortened(words: list[str], most: int = 3) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def _print_frame(table: Any) -> None:
+    """A frame on a terminal, csv in a pipe."""
+    if sys.stdout.isatty():
+        import polars as pl
+
+        with pl.Config(tbl_rows=40, tbl_cols=-1, tbl_hide_dataframe_shape=False, fmt_str_lengths=60):
+            click.echo(str(pl.DataFrame(table)))
+        return
+    import pyarrow.csv
+
+    pyarrow.csv.write_csv(table, sys.stdout.buffer)
