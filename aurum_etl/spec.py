@@ -251,7 +251,7 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = f'"{value}"' if isinstance(value, str) else repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 120 else text[:120] + "…"
 
 

@@ -236,7 +236,7 @@ class _Staged:
         try:
             self._table.refresh()
             return self._snapshot() is not None
-        except Exception as while_looking:
+        except Exception as while_looking:  # noqa: BLE001 - see open
             # Its files may be part of the table now: nobody may remove them.
             self._settled = True
             raise CommitUnknown(

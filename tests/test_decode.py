@@ -1,0 +1,140 @@
+"""Published bytes: what is read, and what is refused in which words."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aurum_etl import decode
+from aurum_etl.dataset import Published
+from aurum_etl.errors import SourceChanged, SourceUnavailable
+from tests.frames import zip_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLUMNS = {"MW": Published.NUMBER, "NODE": Published.WORD}
+BIG = 10**9
+
+
+def read(content: bytes) -> dict[str, list[object]]:
+    return decode.csv(content, COLUMNS, "here").to_pydict()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"NODE,POS,MW\nA,1,2.5\n",
+        b"\xef\xbb\xbfNODE ,POS,MW \r\nA,1,2.5\r\n",
+        b"MW,NODE,POS\n2.5,A,1",
+        b"NODE,MW,NODE\nA,2.5,B\n",
+        b'"NODE",POS,"MW"\n"A",1,2.5\n',
+    ],
+    ids=["plain", "bom, blanks and carriage returns", "other order", "a name twice", "quoted"],
+)
+def test_columns_are_found_by_name(content: bytes) -> None:
+    assert read(content) == {"MW": [2.5], "NODE": ["A"]}
+
+
+def test_an_empty_number_is_null_and_zeros_survive() -> None:
+    values = read(b"NODE,MW\nA,\nB,0\nC,-0\nD,-12.5\n")["MW"]
+    assert values == [None, 0.0, 0.0, -12.5]
+    assert str(values[2]) == "-0.0"
+
+
+def test_a_header_alone_is_no_rows() -> None:
+    assert read(b"NODE,MW\n") == {"MW": [], "NODE": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"NODE,PRICE\nA,1\n", "column MW is missing; expected MW, NODE; found NODE, PRICE"),
+        (b"", "column MW, NODE is missing"),
+        (b"<html>busy</html>", "found <html>busy</html>"),
+        (b"NODE,MW\nA,1\nB,n/a\n", 'column MW holds "n/a", which is no number'),
+        (b"NODE,MW\nA,NaN\n", "column MW holds"),
+        (b"NODE,MW\nA,inf\n", "column MW holds"),
+        (b"NODE,MW\nA,1\n,2\n", "column NODE is empty in row 2"),
+        (b"NODE,MW,POS\nA,1,1\nB,1", "the last line has 2 cells, the header 3"),
+        (b"NODE,MW\nA\xff,1\n", "not a readable csv"),
+    ],
+)
+def test_a_bad_csv_names_place_column_and_value(content: bytes, words: str) -> None:
+    with pytest.raises(SourceChanged, match="^here: ") as caught:
+        read(content)
+    assert words in str(caught.value)
+
+
+def test_instants_are_utc_microseconds() -> None:
+    batch = decode.csv(b"T\n2026-07-14T07:00:00-00:00\n2026-07-14T07:00:00Z\n", {"T": Published.INSTANT}, "here")
+    assert str(batch.schema.field("T").type) == "timestamp[us, tz=UTC]"
+    assert [each.isoformat() for each in batch.column("T").to_pylist()] == ["2026-07-14T07:00:00+00:00"] * 2
+
+
+@pytest.mark.parametrize("text", ["2026-07-14", "07/14/2026 07:00", "2026-07-14T07:00:00-07:00", "2026-13-01T00:00:00Z"])
+def test_an_instant_in_another_form_is_refused(text: str) -> None:
+    """An offset other than zero is not documented: it is for a person to see, not to guess."""
+    with pytest.raises(SourceChanged, match=f'column T holds "{text}", which is no UTC instant'):
+        decode.csv(f"T\n{text}\n".encode(), {"T": Published.INSTANT}, "here")
+
+
+def members(path: Path, content: bytes, most: int = BIG) -> list[decode.Member]:
+    path.write_bytes(content)
+    return list(decode.members(path, "here", most))
+
+
+def test_members_come_whole_and_in_order(tmp_path: Path) -> None:
+    found = members(tmp_path / "z", zip_of(a_csv=b"1" * 100_000, b_csv=b"2"))
+    assert [(each.name, each.content) for each in found] == [("a.csv", b"1" * 100_000), ("b.csv", b"2")]
+
+
+def test_stored_members_are_read_too(tmp_path: Path) -> None:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.csv", "x")
+    assert members(tmp_path / "z", body.getvalue()) == [decode.Member("a.csv", b"x")]
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
+def test_a_cut_zip_can_be_tried_again(tmp_path: Path, kept: float) -> None:
+    whole = zip_of(a_csv=bytes(range(256)) * 50)
+    with pytest.raises(SourceUnavailable, match="damaged or cut short"):
+        members(tmp_path / "z", whole[: int(len(whole) * kept)])
+
+
+def test_a_member_that_does_not_fit_its_checksum_can_be_tried_again(tmp_path: Path) -> None:
+    whole = bytearray(zip_of(a_csv=b"0123456789" * 1000))
+    whole[40] ^= 0xFF
+    with pytest.raises(SourceUnavailable, match=r"member a\.csv is damaged"):
+        members(tmp_path / "z", bytes(whole))
+
+
+def test_html_instead_of_a_zip_can_be_tried_again_and_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match='expected a zip, got "<html>maintenance</html>"'):
+        members(tmp_path / "z", b"<html>maintenance</html>")
+
+
+def test_a_zip_that_would_inflate_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceChanged, match="more than 1,000"):
+        members(tmp_path / "z", zip_of(a_csv=b"0" * 1001), 1000)
+
+
+def test_a_header_that_lies_about_its_size_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """The declared size is what is inflated, and one byte to notice."""
+    whole = bytearray(zip_of(a_csv=b"0" * 5_000_000))
+    directory = whole.rfind(b"PK\x01\x02")
+    whole[directory + 24 : directory + 28] = (100).to_bytes(4, "little")
+    with pytest.raises(SourceUnavailable, match="checksum or size"):
+        members(tmp_path / "z", bytes(whole), 1000)
+
+
+def test_entities_are_refused() -> None:
+    """A small document of entities unfolds without end."""
+    with pytest.raises(SourceChanged, match="document type"):
+        decode.xml(b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "here")
+    with pytest.raises(SourceChanged, match="not well-formed"):
+        decode.xml(b"<a>", "here")

@@ -1,0 +1,198 @@
+"""Bytes from an ISO: what is tried again, what is not, and what is kept of it."""
+
+from __future__ import annotations
+
+import email.utils
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aurum_etl.archive import Answer, Archive, Request
+from aurum_etl.download import QUICK, Download, Patience, Replay
+from aurum_etl.errors import SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.market import Iso
+from aurum_etl.receipt import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REQUEST = Request(Iso.CAISO, "SingleZip", (("queryname", "PRC_LMP"),))
+HASTY = replace(QUICK, first_wait_seconds=0.01, longest_wait_seconds=0.02)
+Scripted = tuple[int, dict[str, str], bytes]
+
+
+class Server:
+    """Answers with the script, one line per request, and the last line for ever."""
+
+    def __init__(self, *script: Scripted) -> None:
+        self.starts: list[float] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                server.starts.append(time.monotonic())
+                status, headers, body = script[min(len(server.starts), len(script)) - 1]
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = True
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@contextmanager
+def serving(*script: Scripted) -> Iterator[Server]:
+    server = Server(*script)
+    thread = threading.Thread(target=server.server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.server.shutdown()
+        server.server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "archive")
+
+
+def source(base: str, archive: Archive, patience: Patience = HASTY, **changes: object) -> Download:
+    options = {"requests_per_minute": None, "max_bytes": 1_000_000, "busy_seconds": lambda _: None, **changes}
+    return Download(base, Origin.CUSTOM, archive, patience=patience, base_variable="AURUM_CAISO_BASE", **options)  # type: ignore[arg-type]
+
+
+def text(answer: Answer) -> str:
+    return answer.body.read_text()
+
+
+GOOD: Scripted = (200, {}, b"good")
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_what_may_heal_is_asked_again(archive: Archive, status: int) -> None:
+    with serving((status, {}, b"busy"), GOOD) as server, source(server.base, archive) as download:
+        fetched = download.get(REQUEST, text, chunk_key="k")
+    assert (fetched.value, fetched.attempts) == ("good", 2)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422, 302])
+def test_what_cannot_heal_is_not_asked_again(archive: Archive, status: int) -> None:
+    with serving((status, {}, b"<p>no such report</p>"), GOOD) as server, source(server.base, archive) as download:
+        with pytest.raises(SourceChanged, match=rf'SingleZip\?queryname=PRC_LMP: status {status}: "<p>no such report'):
+            download.get(REQUEST, text, chunk_key="k")
+        assert len(server.starts) == 1
+
+
+def test_every_answer_is_archived_whatever_its_status(archive: Archive) -> None:
+    with serving((503, {}, b"busy"), (404, {}, b"gone")) as server, source(server.base, archive) as download:
+        with pytest.raises(SourceChanged):
+            download.get(REQUEST, text, chunk_key="k")
+    assert [record["status"] for _, record in archive.exchanges()] == [503, 404]
+    assert archive.damaged() == []
+
+
+def test_an_answer_that_is_not_accepted_is_asked_for_again(archive: Archive) -> None:
+    """A cut zip, or an ISO's own "try later" inside a 200."""
+
+    def whole(answer: Answer) -> str:
+        if text(answer) != "good":
+            raise SourceUnavailable("cut short")
+        return "good"
+
+    with serving((200, {}, b"goo"), GOOD) as server, source(server.base, archive) as download:
+        assert download.get(REQUEST, whole, chunk_key="k").attempts == 2
+
+
+def test_a_body_that_breaks_off_is_asked_for_again(archive: Archive) -> None:
+    with serving((200, {"Content-Length": "9"}, b"goo"), GOOD) as server, source(server.base, archive) as download:
+        assert download.get(REQUEST, text, chunk_key="k").value == "good"
+
+
+def test_giving_up_tells_how_often_and_why(archive: Archive) -> None:
+    patience = replace(HASTY, attempts=3)
+    with serving((503, {}, b"night shift")) as server, source(server.base, archive, patience) as download:
+        with pytest.raises(SourceUnavailable, match=r'status 503: "night shift" \(tried 3 times in \d+ s\)'):
+            download.get(REQUEST, text, chunk_key="k")
+        assert len(server.starts) == 3
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_waited_for_in_both_forms(archive: Archive, form: str) -> None:
+    soon = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    header = {"Retry-After": "1" if form == "seconds" else soon}
+    with serving((503, header, b""), GOOD) as server, source(server.base, archive) as download:
+        download.get(REQUEST, text, chunk_key="k")
+    assert server.starts[1] - server.starts[0] >= 0.9
+
+
+def test_the_wait_that_a_refusals_body_names_is_waited_for(archive: Archive) -> None:
+    with (
+        serving((429, {}, b"after 1 s"), GOOD) as server,
+        source(server.base, archive, busy_seconds=lambda answer: float(text(answer).split()[1])) as download,
+    ):
+        download.get(REQUEST, text, chunk_key="k")
+    assert server.starts[1] - server.starts[0] >= 1
+
+
+def test_no_try_is_begun_after_the_deadline(archive: Archive) -> None:
+    patience = replace(HASTY, deadline_seconds=0.5)
+    with serving((503, {"Retry-After": "60"}, b"")) as server, source(server.base, archive, patience) as download:
+        with pytest.raises(SourceUnavailable):
+            download.get(REQUEST, text, chunk_key="k")
+        assert len(server.starts) == 1
+
+
+def test_a_silent_source_is_given_up(archive: Archive) -> None:
+    patience = replace(HASTY, attempts=2, read_seconds=0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with source(base, archive, patience) as download, pytest.raises(SourceUnavailable, match="ReadTimeout"):
+            download.get(REQUEST, text, chunk_key="k")
+
+
+def test_nobody_there_is_told_with_what_to_do(archive: Archive) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with source(f"http://127.0.0.1:{port}", archive) as download:
+        with pytest.raises(SourceUnreachable, match=r"check the network .* AURUM_CAISO_BASE .* --sim"):
+            download.get(REQUEST, text, chunk_key="k")
+
+
+def test_an_answer_beyond_the_limit_is_refused(archive: Archive) -> None:
+    with serving((200, {}, b"x" * 2000)) as server, source(server.base, archive, max_bytes=1000) as download:
+        with pytest.raises(SourceChanged, match="longer than 1,000 bytes"):
+            download.get(REQUEST, text, chunk_key="k")
+
+
+def test_requests_start_no_faster_than_the_pace(archive: Archive) -> None:
+    with serving(GOOD) as server, source(server.base, archive, requests_per_minute=300.0) as download:
+        for _ in range(4):
+            download.get(REQUEST, text, chunk_key="k")
+    gaps = [later - earlier for earlier, later in zip(server.starts, server.starts[1:], strict=False)]
+    assert min(gaps) >= 0.15
+    assert sum(gaps) >= 0.55
+
+
+def test_a_replay_sends_no_request(archive: Archive) -> None:
+    with serving(GOOD) as server, source(server.base, archive) as download:
+        download.get(REQUEST, text, chunk_key="k")
+    replayed = Replay(archive, simulated=False).get(REQUEST, text, chunk_key="k")
+    assert (replayed.value, replayed.attempts, replayed.answer.origin) == ("good", 0, Origin.CUSTOM)

@@ -1,0 +1,144 @@
+"""Small tables in, small tables out."""
+
+from __future__ import annotations
+
+import random
+
+import polars as pl
+import pytest
+
+from aurum_etl import decode
+from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.errors import SourceChanged
+from aurum_etl.normalize import Normalized, normalize
+from tests.frames import lmp_csv
+
+SEVEN, EIGHT = "2026-07-14T07:00", "2026-07-14T08:00"
+
+
+def lmp(*members: bytes) -> Normalized:
+    return normalize([decode.csv(each, LMP_DAY_AHEAD.published, "here") for each in members], LMP_DAY_AHEAD)
+
+
+def prices(normalized: Normalized) -> list[tuple[object, ...]]:
+    names = ("iso_location_id", "price_total", "price_energy", "price_congestion", "price_loss", "price_ghg")
+    return normalized.frame.select(names).rows()
+
+
+PARTS = (("LMP", "6.5"), ("MCE", "4"), ("MCC", "2"), ("MCL", "0.5"))
+
+
+def test_components_come_side_by_side() -> None:
+    members = [lmp_csv((SEVEN, "A", part, value), (EIGHT, "A", part, value)) for part, value in PARTS]
+    assert prices(lmp(*members)) == [("A", 6.5, 4.0, 2.0, 0.5, None)] * 2
+
+
+def test_one_member_with_all_components_gives_the_same_frame() -> None:
+    together = lmp_csv(*((SEVEN, "A", part, value) for part, value in PARTS))
+    apart = [lmp_csv((SEVEN, "A", part, value)) for part, value in PARTS]
+    assert lmp(together).frame.equals(lmp(*apart).frame)
+
+
+def test_the_order_of_rows_and_members_does_not_matter() -> None:
+    """OASIS serves rows in an order that differs between requests."""
+    cells = [(start, node, part, "1") for start in (SEVEN, EIGHT) for node in "BAC" for part, _ in PARTS]
+    shuffled = random.Random(7).sample(cells, len(cells))
+    assert lmp(lmp_csv(*cells)).frame.equals(lmp(lmp_csv(*shuffled)).frame)
+
+
+def test_rows_are_sorted_by_location_and_time() -> None:
+    frame = lmp(lmp_csv((EIGHT, "B", "LMP", "1"), (EIGHT, "A", "LMP", "1"), (SEVEN, "B", "LMP", "1"))).frame
+    assert frame.select("iso_location_id", pl.col("interval_start").dt.hour()).rows() == [("A", 8), ("B", 7), ("B", 8)]
+
+
+def test_a_missing_component_is_null_and_never_zero() -> None:
+    frame = lmp(lmp_csv((SEVEN, "A", "LMP", "1"), (SEVEN, "B", "LMP", "2"), (SEVEN, "B", "MCC", "0")))
+    assert prices(frame) == [("A", 1.0, None, None, None, None), ("B", 2.0, None, 0.0, None, None)]
+
+
+def test_rows_that_repeat_others_count_once() -> None:
+    cells = ((SEVEN, "A", "LMP", "1"), (SEVEN, "A", "LMP", "1"), (SEVEN, "A", "MCE", "1"))
+    normalized = lmp(lmp_csv(*cells))
+    assert prices(normalized) == [("A", 1.0, 1.0, None, None, None)]
+    assert normalized.repeated == 1
+
+
+def test_rows_that_contradict_each_other_both_stay_for_the_verdict() -> None:
+    """Choosing one of them would be inventing."""
+    assert len(lmp(lmp_csv((SEVEN, "A", "LMP", "1"), (SEVEN, "A", "LMP", "2"))).frame) == 2
+
+
+def test_an_unknown_component_is_kept_with_its_word() -> None:
+    normalized = lmp(lmp_csv((SEVEN, "A", "LMP", "1"), (SEVEN, "A", "MXYZ", "9")))
+    assert len(normalized.frame) == 1
+    kept = normalized.unplaced.row(0, named=True)
+    assert (kept["check"], kept["column"], kept["value"]) == ("word_is_known", "LMP_TYPE", "MXYZ")
+    assert '"MW":9.0' in kept["record"]
+
+
+def test_an_unknown_run_is_kept_and_a_sibling_is_passed_over() -> None:
+    normalized = lmp(
+        lmp_csv((SEVEN, "A", "LMP", "1")),
+        lmp_csv((SEVEN, "A", "LMP", "2"), run="HASP"),
+        lmp_csv((SEVEN, "A", "LMP", "3"), run="XYZ"),
+    )
+    assert (len(normalized.frame), normalized.passed_over, len(normalized.unplaced)) == (1, 1, 1)
+    assert normalized.unplaced.item(0, "value") == "XYZ"
+
+
+@pytest.mark.parametrize("start", ["2026-07-14T07:07", "2026-07-14T07:30"])
+def test_an_interval_off_the_grid_names_columns_and_place(start: str) -> None:
+    with pytest.raises(SourceChanged, match=r"^here: columns INTERVALSTARTTIME_GMT, INTERVALENDTIME_GMT: interval"):
+        lmp(lmp_csv((start, "A", "LMP", "1")))
+
+
+def test_every_contract_column_says_what_it_should() -> None:
+    frame = lmp(lmp_csv((SEVEN, "TH_SP15_GEN-APND", "LMP", "-1.5"))).frame
+    assert frame.drop("interval_start", "interval_end", "operating_date").row(0, named=True) == {
+        "series_id": "caiso.lmp.da.dam.60m.TH_SP15_GEN-APND",
+        "iso_code": "CAISO",
+        "iso_market": "DA",
+        "iso_market_run": "DAM",
+        "iso_product": "LMP",
+        "iso_location_type": "HUB",
+        "iso_location_id": "TH_SP15_GEN-APND",
+        "iso_location_name": None,
+        "iso_timezone": "America/Los_Angeles",
+        "iso_interval_minutes": 60,
+        "iso_unit": "USD/MWh",
+        "iso_subject": "PRICE",
+        "iso_curve_role": "pricing",
+        "published_at": None,
+        "revision": None,
+        "price_total": -1.5,
+        "price_energy": None,
+        "price_congestion": None,
+        "price_loss": None,
+        "price_ghg": None,
+    }
+    times = frame.select("interval_start", "interval_end", "operating_date").row(0)
+    assert [str(each) for each in times] == ["2026-07-14 07:00:00+00:00", "2026-07-14 08:00:00+00:00", "2026-07-14"]
+
+
+@pytest.mark.parametrize(
+    ("node", "kind"),
+    [
+        ("TH_NP15_GEN-APND", "HUB"),
+        ("DLAP_PGAE-APND", "ZONE"),
+        ("SLAP_PGCC-APND", "ZONE"),
+        ("ELAP_PACE-APND", "ZONE"),
+        ("AFPR_1_TOT_GEN-APND", "AGGREGATE"),
+        ("0096WD_7_N001", "NODE"),
+    ],
+)
+def test_location_types_follow_the_names(node: str, kind: str) -> None:
+    assert lmp(lmp_csv((SEVEN, node, "LMP", "1"))).frame.item(0, "iso_location_type") == kind
+
+
+def test_no_batches_are_an_empty_frame_in_the_same_shape() -> None:
+    for dataset in (LMP_DAY_AHEAD, LOAD_ACTUAL):
+        frame = normalize([], dataset).frame
+        assert frame.is_empty()
+        assert [*frame.columns, "chunk_key", "ingested_at"] == sorted(
+            dataset.contract.names, key=[*frame.columns, "chunk_key", "ingested_at"].index
+        )
