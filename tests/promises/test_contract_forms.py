@@ -1,0 +1,62 @@
+"""Every form of a contract says what its one definition says."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from aurum_etl.contracts import CONTRACTS, ColumnType, Contract
+from aurum_etl.sinks.iceberg import iceberg_schema
+from aurum_etl.validate import pandera_schema
+
+ALL = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=list(CONTRACTS))
+
+
+@ALL
+def test_arrow_has_names_types_and_nulls(contract: Contract) -> None:
+    spelled = {"timestamp[us, UTC]": "timestamp[us, tz=UTC]", "date32": "date32[day]"}
+    assert [(field.name, str(field.type), field.nullable) for field in contract.arrow_schema] == [
+        (column.name, spelled.get(column.type, column.type), column.nullable) for column in contract.columns
+    ]
+
+
+@ALL
+def test_polars_has_the_types_that_arrow_has(contract: Contract) -> None:
+    of_arrow = pl.DataFrame(contract.arrow_schema.empty_table()).schema
+    assert dict(of_arrow) == dict(contract.polars_schema)
+
+
+@ALL
+def test_pandera_has_names_types_nulls_and_words(contract: Contract) -> None:
+    schema = pandera_schema(contract)
+    assert (list(schema.columns), schema.strict, schema.ordered) == (list(contract.names), True, True)
+    for column in contract.columns:
+        form = schema.columns[column.name]
+        assert (form.dtype.type, form.nullable) == (contract.polars_schema[column.name], column.nullable)
+        words = [set(check.statistics["allowed_values"]) for check in form.checks]
+        assert words == ([set(column.choices)] if column.choices else [])
+
+
+@ALL
+def test_iceberg_has_names_types_and_nulls(contract: Contract) -> None:
+    spelled = {
+        ColumnType.INT16: "int",
+        ColumnType.TIMESTAMP: "timestamptz",
+        ColumnType.DATE: "date",
+    }
+    assert [(field.name, str(field.field_type), field.required) for field in iceberg_schema(contract).fields] == [
+        (column.name, spelled.get(column.type, column.type.value), not column.nullable) for column in contract.columns
+    ]
+    assert all(field.doc for field in iceberg_schema(contract).fields)
+
+
+@ALL
+def test_the_natural_key_holds_no_value(contract: Contract) -> None:
+    values = {column.name for column in contract.values if column.type is ColumnType.DOUBLE}
+    assert not values & set(contract.key)
+    assert set(contract.key) <= set(contract.names)
+
+
+@ALL
+def test_market_and_run_are_there_or_not(contract: Contract) -> None:
+    assert contract.column("iso_market").nullable == contract.column("iso_market_run").nullable == (not contract.has_market)

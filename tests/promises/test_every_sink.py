@@ -1,0 +1,171 @@
+"""What every store promises; a new one joins by being registered."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from aurum_etl import sinks
+from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.contracts import CONTRACTS
+from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
+from aurum_etl.sinks.memory import MemorySink
+from tests.frames import DAY, rows, scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from aurum_etl.chunk import Scope
+    from aurum_etl.settings import Settings
+    from aurum_etl.sinks.base import Sink, Staged
+
+NEXT = date(2026, 7, 15)
+
+
+def read(sink: Sink, kind: str, settings: Settings) -> pl.DataFrame:
+    """What a reader sees in the store, in one order."""
+    empty = CONTRACTS[kind].arrow_schema.empty_table()
+    match sink:
+        case MemorySink():
+            table = sink.tables().get(kind, empty)
+        case IcebergSink():
+            catalog = open_catalog(settings.home)
+            table = catalog.load_table(f"iso.{kind}").scan().to_arrow()
+            catalog.engine.dispose()
+        case _:
+            raise AssertionError(f"no reader for {sink.kind}: a registered sink is tested")
+    frame = pl.DataFrame(table).with_columns(pl.col("iso_interval_minutes").cast(pl.Int16))
+    return frame.sort("operating_date", "iso_code", "iso_location_id", "interval_start")
+
+
+@pytest.fixture(params=sinks.KINDS)
+def sink(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sink]:
+    opened = sinks.sink(request.param, settings)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def put(sink: Sink, of: Scope, *locations: str, price: float = 1.0, **constants: object) -> None:
+    sink.stage(rows(of, *locations, price=price, **constants), of).commit()
+
+
+def prices(sink: Sink, settings: Settings) -> dict[tuple[str, str], tuple[int, float]]:
+    """Rows and price by day and location."""
+    frame = read(sink, "lmp", settings)
+    grouped = frame.group_by("operating_date", "iso_location_id").agg(pl.len(), pl.col("price_total").max())
+    return {(str(day), location): (count, price) for day, location, count, price in grouped.rows()}
+
+
+def files(settings: Settings) -> set[Path]:
+    return set((settings.home / "warehouse").rglob("*.parquet"))
+
+
+def test_stage_shows_nothing(sink: Sink, settings: Settings) -> None:
+    staged = sink.stage(rows(scope(), "A"), scope())
+    assert read(sink, "lmp", settings).is_empty()
+    staged.discard()
+
+
+def test_commit_shows_all(sink: Sink, settings: Settings) -> None:
+    written = sink.stage(rows(scope(), "A", "B"), scope()).commit()
+    assert (written.sink, written.rows) == (sink.kind, 48)
+    assert prices(sink, settings) == {("2026-07-14", "A"): (24, 1.0), ("2026-07-14", "B"): (24, 1.0)}
+
+
+def test_committing_the_same_chunk_again_leaves_one_copy(sink: Sink, settings: Settings) -> None:
+    for price in (1.0, 2.0, 3.0):
+        put(sink, scope(), "A", price=price)
+    assert prices(sink, settings) == {("2026-07-14", "A"): (24, 3.0)}
+
+
+def test_a_row_that_the_source_took_back_is_gone(sink: Sink, settings: Settings) -> None:
+    put(sink, scope(), "A", "B")
+    put(sink, scope(), "B", price=2.0)
+    assert prices(sink, settings) == {("2026-07-14", "B"): (24, 2.0)}
+
+
+def test_neighbours_in_time_are_untouched(sink: Sink, settings: Settings) -> None:
+    for day in (date(2026, 7, 13), DAY, NEXT):
+        put(sink, scope(LMP_DAY_AHEAD, day), "A")
+    put(sink, scope(), "A", price=9.0)
+    assert [price for _, price in prices(sink, settings).values()].count(1.0) == 2
+    assert prices(sink, settings)["2026-07-14", "A"] == (24, 9.0)
+
+
+def test_named_locations_replace_themselves_alone(sink: Sink, settings: Settings) -> None:
+    """Three nodes fetched again out of a whole day."""
+    put(sink, scope(), "A", "B", "C")
+    put(sink, scope(LMP_DAY_AHEAD, DAY, "B"), "B", price=2.0)
+    assert {location: price for (_, location), (_, price) in prices(sink, settings).items()} == {"A": 1, "B": 2, "C": 1}
+    assert len(read(sink, "lmp", settings)) == 72
+
+
+def test_a_class_replaces_its_own_types_alone(sink: Sink, settings: Settings) -> None:
+    put(sink, scope(), "A")
+    of = scope(LMP_DAY_AHEAD, DAY, word="ALL_APNODES")
+    put(sink, of, "H", iso_location_type="HUB")
+    put(sink, of, "H", price=2.0, iso_location_type="HUB")
+    assert prices(sink, settings) == {("2026-07-14", "A"): (24, 1.0), ("2026-07-14", "H"): (24, 2.0)}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"iso_code": "PJM"}, {"iso_market": "RT"}, {"iso_market_run": "HASP"}, {"iso_interval_minutes": 15}],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_differs_in_the_natural_key_is_untouched(sink: Sink, settings: Settings, other: dict[str, object]) -> None:
+    """A delete by time alone, in a table that several ISOs share, would erase the neighbours."""
+    put(sink, scope(), "A", price=5.0, **other)
+    put(sink, scope(), "A")
+    put(sink, scope(), "A", price=2.0)
+    assert sorted(read(sink, "lmp", settings).get_column("price_total").unique()) == [2.0, 5.0]
+    assert len(read(sink, "lmp", settings)) == 48
+
+
+def test_kinds_do_not_meet(sink: Sink, settings: Settings) -> None:
+    put(sink, scope(), "A")
+    put(sink, scope(LOAD_ACTUAL), "A", price=20000.0)
+    put(sink, scope(), "A", price=2.0)
+    assert read(sink, "load", settings).get_column("load_mw").unique().to_list() == [20000.0]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_discard_is_harmless_at_any_time(sink: Sink, settings: Settings, committed: bool) -> None:
+    put(sink, scope(LMP_DAY_AHEAD, NEXT), "A")
+    before = files(settings)
+    staged: Staged = sink.stage(rows(scope(), "A"), scope())
+    if committed:
+        staged.commit()
+    staged.discard()
+    staged.discard()
+    assert len(read(sink, "lmp", settings)) == (48 if committed else 24)
+    assert committed or files(settings) == before
+
+
+def test_what_was_settled_cannot_be_committed_again(sink: Sink) -> None:
+    staged = sink.stage(rows(scope(), "A"), scope())
+    staged.commit()
+    with pytest.raises(ValueError, match="committed once"):
+        staged.commit()
+
+
+def test_values_read_back_as_they_were(sink: Sink, settings: Settings) -> None:
+    names = ["CA ISO-TAC", "Ünïcode-ñøde 電", "x" * 300, "with 'quotes' and \"double\"", "a,b;c\td"]
+    given = rows(scope(), *names, price=-0.0, price_loss=1e-300, price_ghg=None, revision="FINAL", iso_location_name="Ö")
+    of = scope()
+    sink.stage(given, of).commit()
+    found = read(sink, "lmp", settings)
+    assert found.equals(pl.DataFrame(given).sort("operating_date", "iso_code", "iso_location_id", "interval_start"))
+    assert str(found.item(0, "price_total")) == "-0.0"
+
+
+def test_times_keep_microseconds_and_far_years(sink: Sink, settings: Settings) -> None:
+    far = scope(LMP_DAY_AHEAD, date(9999, 12, 30))
+    put(sink, far, "A", published_at=pl.Series(["2026-07-14T01:02:03.000001"]).str.to_datetime(time_zone="UTC")[0])
+    row = read(sink, "lmp", settings).row(0, named=True)
+    assert (row["interval_start"].year, row["published_at"].microsecond) == (9999, 1)

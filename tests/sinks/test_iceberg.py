@@ -1,0 +1,193 @@
+"""Iceberg when things go wrong: kills, rivals, unknown outcomes, and homes that are none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable
+from aurum_etl.settings import read_settings
+from aurum_etl.sinks.iceberg import ATTEMPT, CHUNK_KEY, IcebergSink, open_catalog
+from tests.frames import DAY, rows, scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pyiceberg.table import Table
+
+    from aurum_etl.settings import Settings
+
+CHILD = """
+import os, signal, sys
+from datetime import date
+from tests.frames import *
+from aurum_etl.settings import read_settings
+from aurum_etl.sinks.iceberg import IcebergSink
+sink = IcebergSink.from_settings(read_settings())
+sink.open()
+for number in range({chunks}):
+    of = scope(LMP_DAY_AHEAD, date(2026, {month}, 1 + number))
+    staged = sink.stage(rows(of, "A", price=7.0), of)
+    if {kill!r} == "after stage":
+        os.kill(os.getpid(), signal.SIGKILL)
+    staged.commit()
+    if {kill!r} == "after commit":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def child(settings: Settings, chunks: int = 1, month: int = 7, kill: str = "") -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "AURUM_HOME": str(settings.home)}
+    return subprocess.Popen([sys.executable, "-c", CHILD.format(chunks=chunks, month=month, kill=kill)], env=environment)
+
+
+@pytest.fixture
+def sink(settings: Settings) -> Iterator[IcebergSink]:
+    opened = IcebergSink.from_settings(settings)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def table(settings: Settings) -> Table:
+    catalog = open_catalog(settings.home)
+    loaded = catalog.load_table("iso.lmp")
+    catalog.engine.dispose()
+    return loaded
+
+
+def counted(settings: Settings) -> int:
+    return table(settings).scan().to_arrow().num_rows
+
+
+@pytest.mark.parametrize(("kill", "rows_left"), [("after stage", 0), ("after commit", 24)])
+def test_a_killed_process_leaves_all_or_nothing_and_the_next_one_leaves_one_copy(
+    settings: Settings, kill: str, rows_left: int
+) -> None:
+    assert child(settings, kill=kill).wait(60) == -signal.SIGKILL
+    assert counted(settings) == rows_left
+    assert child(settings).wait(60) == 0
+    assert counted(settings) == 24
+
+
+def test_two_processes_that_commit_at_once_both_land(settings: Settings) -> None:
+    children = [child(settings, chunks=6, month=month) for month in (6, 7)]
+    assert [each.wait(120) for each in children] == [0, 0]
+    assert counted(settings) == 2 * 6 * 24
+
+
+def test_every_snapshot_tells_which_chunk_made_it(settings: Settings, sink: IcebergSink) -> None:
+    for _ in range(2):
+        sink.stage(rows(scope(), "A"), scope()).commit()
+    for snapshot in table(settings).metadata.snapshots:
+        assert snapshot.summary is not None
+        assert snapshot.summary.additional_properties[CHUNK_KEY] == scope().chunk.key
+
+
+def test_replacing_a_whole_day_rewrites_no_file(settings: Settings, sink: IcebergSink) -> None:
+    for of in (scope(), scope(LMP_DAY_AHEAD, scope().chunk.window.end.date())):
+        sink.stage(rows(of, "A", "B"), of).commit()
+    before = {task.file.file_path for task in table(settings).scan().plan_files()}
+    sink.stage(rows(scope(), "A"), scope()).commit()
+    after = {task.file.file_path for task in table(settings).scan().plan_files()}
+    assert (len(before - after), len(after - before)) == (1, 1)
+
+
+class Faulty:
+    """A catalog whose next commits fail, before or after they happened."""
+
+    def __init__(self, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch, *faults: str) -> None:
+        self.faults = list(faults)
+        assert sink._catalog is not None
+        self.real = sink._catalog.commit_table
+        monkeypatch.setattr(sink._catalog, "commit_table", self.commit)
+
+    def commit(self, *arguments: Any) -> Any:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "before":
+            raise ConnectionError("lost before")
+        answer = self.real(*arguments)
+        if fault == "after":
+            raise ConnectionError("lost after")
+        return answer
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+def test_after_an_unknown_outcome_it_looks_and_then_acts(
+    settings: Settings, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    sink.stage(rows(scope(), "A"), scope()).commit()
+    faulty = Faulty(sink, monkeypatch, fault)
+    written = sink.stage(rows(scope(), "A", price=2.0), scope()).commit()
+    assert faulty.faults == []
+    loaded = table(settings)
+    assert set(loaded.scan().to_arrow()["price_total"].to_pylist()) == {2.0}
+    attempts = {each.summary.additional_properties[ATTEMPT] for each in loaded.metadata.snapshots if each.summary}
+    assert len(attempts) == 2
+    assert written.version in {str(each.snapshot_id) for each in loaded.metadata.snapshots}
+
+
+def test_a_commit_that_never_succeeds_says_so_and_changes_nothing(
+    settings: Settings, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    Faulty(sink, monkeypatch, *["before"] * 10)
+    staged = sink.stage(rows(scope(), "A"), scope())
+    with pytest.raises(CommitFailed, match="lost before"):
+        staged.commit()
+    staged.discard()
+    assert counted(settings) == 0
+    assert not list((settings.home / "warehouse").rglob("*-*.parquet"))
+
+
+def test_an_outcome_that_nobody_can_look_up_keeps_its_files(
+    settings: Settings, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be part of the table: removing them would break it."""
+    staged = sink.stage(rows(scope(), "A"), scope())
+    with monkeypatch.context() as patched:
+        Faulty(sink, patched, "after")
+
+        def lost(*_: object) -> Table:
+            raise ConnectionError("catalog gone")
+
+        patched.setattr(staged._table, "refresh", lambda calls=iter([staged._table.refresh]): next(calls, lost)())
+        with pytest.raises(CommitUnknown, match="nothing doubles"):
+            staged.commit()
+    staged.discard()
+    assert counted(settings) == 24
+
+
+def test_metadata_files_stay_bounded(settings: Settings, sink: IcebergSink) -> None:
+    for _ in range(30):
+        sink.stage(rows(scope(), "A"), scope()).commit()
+    assert len(list((settings.home / "warehouse").rglob("*.metadata.json"))) <= 22
+
+
+def test_a_table_of_other_columns_is_named(settings: Settings) -> None:
+    settings.private_folder("warehouse")
+    catalog = open_catalog(settings.home)
+    catalog.create_namespace("iso")
+    catalog.create_table("iso.lmp", rows(scope(), "A").drop_columns(["price_ghg"]).slice(0, 0).schema)
+    catalog.engine.dispose()
+    with pytest.raises(SinkUnavailable, match=r"iso\.lmp .*price_ghg"):
+        IcebergSink.from_settings(settings).open()
+
+
+def test_a_catalog_that_is_no_database_is_named(tmp_path: Path) -> None:
+    settings = read_settings({"AURUM_HOME": str(tmp_path)})
+    (tmp_path / "catalog.db").write_bytes(b"no database at all, but long enough to be looked at" * 20)
+    with pytest.raises(SinkUnavailable, match=r"catalog\.db cannot be opened: DatabaseError"):
+        IcebergSink.from_settings(settings).open()
+
+
+def test_rows_in_another_shape_are_refused(sink: IcebergSink) -> None:
+    with pytest.raises(ValueError, match="schema is not the contract's"):
+        sink.stage(rows(scope(), "A").drop_columns(["revision"]), scope(LMP_DAY_AHEAD, DAY))
