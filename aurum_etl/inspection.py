@@ -34,11 +34,13 @@ def connect(settings: Settings, store: Store) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     connection.execute(f"set timezone = 'UTC'; create schema {SCHEMA}; set search_path = 'main,{SCHEMA}'")
     for name, table in store.tables().items():
-        connection.register("_incoming", table)
-        connection.execute(f'create table "{name}" as from _incoming')
-        connection.unregister("_incoming")
-    for name, iceberg in _iceberg_tables(settings.home):
-        _create_view(connection, name, iceberg)
+        _create_table(connection, name, table, schema="main")
+    stored = dict(_iceberg_tables(settings.home))
+    for kind, contract in CONTRACTS.items():
+        if kind in stored:
+            _create_view(connection, kind, stored[kind])
+        else:
+            _create_table(connection, kind, contract.arrow_schema.empty_table())
     _create_quarantine(connection, settings.home / "quarantine")
     folders = [str(settings.home / each) for each in ("warehouse", "quarantine")]
     quoted = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
@@ -60,7 +62,14 @@ def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
         if len(kinds) != 1 or kinds[0] not in _ASKING:
             found = ", ".join(kinds) or "nothing"
             raise SpecError(f"inspect answers one question at a time, such as a select; found {found}")
-        answer: pa.Table = connection.sql(sql).to_arrow_table()
+        relation = connection.sql(sql)
+        # Arrow's calendar intervals are understood by few: as text they can be printed and written anywhere.
+        columns = ", ".join(
+            f'"{name}"::varchar as "{name}"' if str(kind) == "INTERVAL" else f'"{name}"'
+            for name, kind in zip(relation.columns, relation.types, strict=True)
+        )
+        plain = relation.project(columns) if "INTERVAL" in map(str, relation.types) else relation
+        answer: pa.Table = plain.to_arrow_table()
     except duckdb.Error as error:
         names = ", ".join(each["name"] for each in _names(connection))
         raise SpecError(f"{str(error).strip()}\nTables: {names}") from error
@@ -123,22 +132,25 @@ def _iceberg_tables(home: Path) -> Iterator[tuple[str, Table]]:
         catalog.engine.dispose()
 
 
+def _create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table, *, schema: str = SCHEMA) -> None:
+    connection.register("_incoming", table)
+    connection.execute(f'create table {schema}."{name}" as from _incoming')
+    connection.unregister("_incoming")
+
+
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, table: Table) -> None:
     from urllib.parse import unquote, urlsplit
 
     tasks = list(table.scan().plan_files())
-    target = f'{SCHEMA}."{name}"'
     if any(task.delete_files for task in tasks) or not tasks:
         # Another engine wrote row-level deletes, which the data files alone don't show; or there is no file at all.
-        connection.register("_incoming", table.scan().to_arrow())
-        connection.execute(f"create table {target} as from _incoming")
-        connection.unregister("_incoming")
+        _create_table(connection, name, table.scan().to_arrow())
         return
     paths = (unquote(urlsplit(task.file.file_path).path) for task in tasks)
     quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     columns = ", ".join(f'"{field.name}"' for field in table.schema().fields)
     connection.execute(
-        f"create view {target} as select {columns} from "  # noqa: S608 - file names of the table's own
+        f'create view {SCHEMA}."{name}" as select {columns} from '  # noqa: S608 - file names of the table's own
         f"read_parquet([{quoted}], union_by_name = true, hive_partitioning = false)"
     )
 
