@@ -92,6 +92,8 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
     damaged = f"{where}: member {info.filename} is damaged"
     if info.flag_bits & 0x1:
         raise SourceChanged(f"{where}: member {info.filename} is encrypted")
+    if info.header_offset < 0:
+        raise SourceUnavailable(f"{damaged}: bytes are missing in front of it")
     file.seek(info.header_offset)
     header = file.read(_LOCAL_HEADER_BYTES)
     if len(header) < _LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":

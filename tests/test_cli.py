@@ -36,7 +36,12 @@ class Shell:
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-W", "error", "-m", "aurum_etl", *map(str, arguments)]
         return subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def __call__(self, *arguments: str | Path, code: int = 0) -> str:
@@ -64,7 +69,13 @@ def test_the_first_day_of_a_newcomer(shell: Shell) -> None:
     assert (document["dataset"], document["outcome"], document["rows"]) == ("caiso_lmp", "done", 72)
     assert document["sinks"] == [{"kind": "iceberg", "table": "iso.lmp", "rows": 72}]
     (chunk,) = document["chunks"]
-    assert (chunk["outcome"], chunk["rows"], chunk["rejected"], chunk["attempts"], chunk["error"]) == ("done", 72, 0, 1, None)
+    assert (chunk["outcome"], chunk["rows"], chunk["rejected"], chunk["attempts"], chunk["error"]) == (
+        "done",
+        72,
+        0,
+        1,
+        None,
+    )
     assert {"fetch", "decode", "normalize", "validate", "stage", "commit"} == set(chunk["seconds"])
     assert shell.json("inspect", "select count(*) as n from lmp") == [{"n": 72}]
     (status,) = shell.json("status")["datasets"]
@@ -89,7 +100,10 @@ def test_inspect_lists_answers_and_writes(shell: Shell, tmp_path: Path) -> None:
         out = tmp_path / f"o{suffix}"
         shell("inspect", sql, "--out", out)
         assert read(out).num_rows == 3
-    assert "is not one of .csv, .parquet" in shell.json("inspect", sql, "--out", tmp_path / "o.xls", code=3)["error"]["message"]
+    assert (
+        "is not one of .csv, .parquet"
+        in shell.json("inspect", sql, "--out", tmp_path / "o.xls", code=3)["error"]["message"]
+    )
     drawn = shell("inspect", "select interval_start, iso_location_id, price_total from lmp", "--plot")
     assert "DLAP_SCE-APND" in drawn
 
@@ -139,7 +153,9 @@ def test_files_are_loaded_with_the_same_accounts(shell: Shell, tmp_path: Path) -
 
 
 def test_a_plan_is_told_and_nothing_done(shell: Shell, settings: Settings, tmp_path: Path) -> None:
-    document = shell.json("run", spec(tmp_path), *JULY, "--dry-run", "--set", "source.nodes=ALL", "--profile", "production")
+    document = shell.json(
+        "run", spec(tmp_path), *JULY, "--dry-run", "--set", "source.nodes=ALL", "--profile", "production"
+    )
     assert (len(document["chunks"]), document["requests"], document["rows"]) == (1, 1, 398_400)
     assert not settings.home.exists()
 
@@ -168,7 +184,9 @@ def test_what_is_wrong_is_told_in_one_document(
     assert words in (document["error"]["message"] if words else "")
 
 
-def test_a_failed_chunk_and_an_absent_source_have_their_codes(shell: Shell, simulator: Simulator, tmp_path: Path) -> None:
+def test_a_failed_chunk_and_an_absent_source_have_their_codes(
+    shell: Shell, simulator: Simulator, tmp_path: Path
+) -> None:
     simulator.inject(Fault("error:1001"))
     shell("run", spec(tmp_path), *JULY, code=1)
     assert len(shell.json("status")["datasets"][0]["failed"]) == 1
@@ -202,10 +220,24 @@ def test_a_simulator_says_where_it_is(shell: Shell) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     """It answers in a fraction of the time that the libraries need to load."""
-    code = "import sys; from aurum_etl.cli import cli; cli(['run', '--help'], standalone_mode=False); print(*sys.modules)"
+    code = (
+        "import sys; from aurum_etl.cli import cli; cli(['run', '--help'], standalone_mode=False); print(*sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = set(out.splitlines()[-1].split())
-    heavy = {"polars", "pyarrow", "pandera", "pyiceberg", "duckdb", "httpx", "pydantic", "yaml", "rich", "structlog", "tenacity"}
+    heavy = {
+        "polars",
+        "pyarrow",
+        "pandera",
+        "pyiceberg",
+        "duckdb",
+        "httpx",
+        "pydantic",
+        "yaml",
+        "rich",
+        "structlog",
+        "tenacity",
+    }
     assert not heavy & loaded
 
 

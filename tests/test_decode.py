@@ -75,7 +75,9 @@ def test_instants_are_utc_microseconds() -> None:
     assert [each.isoformat() for each in batch.column("T").to_pylist()] == ["2026-07-14T07:00:00+00:00"] * 2
 
 
-@pytest.mark.parametrize("text", ["2026-07-14", "07/14/2026 07:00", "2026-07-14T07:00:00-07:00", "2026-13-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["2026-07-14", "07/14/2026 07:00", "2026-07-14T07:00:00-07:00", "2026-13-01T00:00:00Z"]
+)
 def test_an_instant_in_another_form_is_refused(text: str) -> None:
     """An offset other than zero is not documented: it is for a person to see, not to guess."""
     with pytest.raises(SourceChanged, match=f'column T holds "{text}", which is no UTC instant'):

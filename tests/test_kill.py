@@ -67,7 +67,12 @@ def counts(settings: Settings) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize(
     ("point", "left"),
-    [("before stage", (0, 0, 0)), ("after stage", (0, 0, 0)), ("after commit", (48, 48, 0)), ("after receipt", (48, 48, 1))],
+    [
+        ("before stage", (0, 0, 0)),
+        ("after stage", (0, 0, 0)),
+        ("after commit", (48, 48, 0)),
+        ("after receipt", (48, 48, 1)),
+    ],
 )
 def test_a_kill_leaves_whole_days_and_the_same_command_one_copy(
     settings: Settings, tmp_path: Path, point: str, left: tuple[int, int, int]

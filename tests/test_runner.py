@@ -92,7 +92,9 @@ def test_a_day_of_all_nodes_can_be_corrected_at_two(go: Callable[..., Report], s
     assert rows(settings) == 90 * 24
 
 
-@pytest.mark.parametrize("fault", ["429", "503", "cut_zip", "corrupt_member", "reset", "html", "error:1003", "error:1012"])
+@pytest.mark.parametrize(
+    "fault", ["429", "503", "cut_zip", "corrupt_member", "reset", "html", "error:1003", "error:1012"]
+)
 def test_what_may_heal_is_tried_again(
     go: Callable[..., Report], settings: Settings, simulator: Simulator, fault: str
 ) -> None:
@@ -271,7 +273,9 @@ def test_loopback_waits_for_no_limit_unless_asked(tmp_path: Path, settings: Sett
     assert prepare(spec(tmp_path), JULY, live).requests_per_minute == 12
 
 
-def test_a_simulation_never_replaces_published_data(go: Callable[..., Report], tmp_path: Path, settings: Settings) -> None:
+def test_a_simulation_never_replaces_published_data(
+    go: Callable[..., Report], tmp_path: Path, settings: Settings
+) -> None:
     published = replace(go().receipts[0], origin=Origin.LIVE)
     Store(settings.home / "watermarks.duckdb").append(published)
     with pytest.raises(UsageError, match="another AURUM_HOME"):

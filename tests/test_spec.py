@@ -29,17 +29,32 @@ def test_a_spec_needs_no_more_than_its_dataset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("dataset: caiso_lmp\nsource: {chunk_dayz: 1}", "$.source.chunk_dayz: unknown field; the fields here are nodes"),
+        (
+            "dataset: caiso_lmp\nsource: {chunk_dayz: 1}",
+            "$.source.chunk_dayz: unknown field; the fields here are nodes",
+        ),
         ("dataset: caiso_lmp\nfoo: 1", "$.foo: unknown field; the fields here are dataset"),
-        ("dataset: caiso_lmp\nsource: {chunk_days: two}", '$.source.chunk_days: "two": input should be a valid integer'),
-        ("dataset: caiso_lmp\nsource: {chunk_days: 0}", "$.source.chunk_days: 0: input should be greater than or equal"),
-        ("dataset: caiso_lmp\nsource: {chunk_days: 2}", "$.source.chunk_days: 2 is more than the 1 that PRC_LMP answers"),
+        (
+            "dataset: caiso_lmp\nsource: {chunk_days: two}",
+            '$.source.chunk_days: "two": input should be a valid integer',
+        ),
+        (
+            "dataset: caiso_lmp\nsource: {chunk_days: 0}",
+            "$.source.chunk_days: 0: input should be greater than or equal",
+        ),
+        (
+            "dataset: caiso_lmp\nsource: {chunk_days: 2}",
+            "$.source.chunk_days: 2 is more than the 1 that PRC_LMP answers",
+        ),
         ("dataset: caiso_lpm", '$.dataset: "caiso_lpm" is not one of caiso_lmp, caiso_load'),
         ("source: {}", "$.dataset: is missing"),
         ("dataset: caiso_lmp\nsinks: [{kind: icebrg}]", '$.sinks[0].kind: "icebrg" is not one of iceberg, memory'),
         ("dataset: caiso_lmp\nsinks: [{kind: iceberg}, {kind: iceberg}]", '$.sinks[1].kind: "iceberg" stands twice'),
         ("dataset: caiso_lmp\nsinks: []", "$.sinks: []"),
-        ("dataset: caiso_lmp\nsource: {nodes: all}", '$.source.nodes: "all" is not ALL or ALL_APNODES or a list of ids'),
+        (
+            "dataset: caiso_lmp\nsource: {nodes: all}",
+            '$.source.nodes: "all" is not ALL or ALL_APNODES or a list of ids',
+        ),
         ("dataset: caiso_load\nsource: {nodes: [PGE-TAC]}", "$.source.nodes: ['PGE-TAC'] is not ALL"),
         ('dataset: caiso_lmp\nsource: {nodes: ["A,B"]}', '$.source.nodes[0]: "A,B" is not a location id'),
         ("dataset: caiso_lmp\nsource: {nodes: [A, A]}", '$.source.nodes[1]: "A" stands twice'),

@@ -99,4 +99,3 @@ def test_gaps_tell_what_nobody_has_from_what_one_location_lacks() -> None:
     found = {each.check: each.count for each in gaps(frame().filter(~first & ~last_of_b), window, 60)}
     assert found == {"intervals_are_published": 1, "locations_are_complete": 1}
     assert gaps(frame(), window, 60) == ()
-

@@ -159,7 +159,11 @@ def test_who_meets_a_lock_waits(store: Store) -> None:
     """DuckDB lets one process hold the file: `status` must answer while a run goes on."""
     store.append(receipt(day(0)))
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb, sys; c = duckdb.connect({str(store.path)!r}); print(); sys.stdin.read()"],
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb, sys; c = duckdb.connect({str(store.path)!r}); print(); sys.stdin.read()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -186,7 +186,7 @@ def _load_of(run: LoadRun, start: datetime, until: datetime, seed: int) -> pl.Da
         LOAD_TYPE=pl.lit(run.load_type),
         OPR_DT="operating_date",
         OPR_HR="operating_hour",
-        OPR_INTERVAL=pl.lit(0) if run.minutes == 60 else pl.col("operating_interval"),
+        OPR_INTERVAL=pl.lit(0, pl.Int64) if run.minutes == 60 else pl.col("operating_interval"),
         MARKET_RUN_ID=pl.lit(run.market_run),
         TAC_AREA_NAME="TAC_AREA_NAME",
         LABEL=pl.lit(run.label),

@@ -59,4 +59,8 @@ def test_the_natural_key_holds_no_value(contract: Contract) -> None:
 
 @ALL
 def test_market_and_run_are_there_or_not(contract: Contract) -> None:
-    assert contract.column("iso_market").nullable == contract.column("iso_market_run").nullable == (not contract.has_market)
+    assert (
+        contract.column("iso_market").nullable
+        == contract.column("iso_market_run").nullable
+        == (not contract.has_market)
+    )

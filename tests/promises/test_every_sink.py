@@ -156,7 +156,9 @@ def test_what_was_settled_cannot_be_committed_again(sink: Sink) -> None:
 
 def test_values_read_back_as_they_were(sink: Sink, settings: Settings) -> None:
     names = ["CA ISO-TAC", "Ünïcode-ñøde 電", "x" * 300, "with 'quotes' and \"double\"", "a,b;c\td"]
-    given = rows(scope(), *names, price=-0.0, price_loss=1e-300, price_ghg=None, revision="FINAL", iso_location_name="Ö")
+    given = rows(
+        scope(), *names, price=-0.0, price_loss=1e-300, price_ghg=None, revision="FINAL", iso_location_name="Ö"
+    )
     of = scope()
     sink.stage(given, of).commit()
     found = read(sink, "lmp", settings)

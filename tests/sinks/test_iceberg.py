@@ -45,7 +45,9 @@ for number in range({chunks}):
 
 def child(settings: Settings, chunks: int = 1, month: int = 7, kill: str = "") -> subprocess.Popen[bytes]:
     environment = {**os.environ, "AURUM_HOME": str(settings.home)}
-    return subprocess.Popen([sys.executable, "-c", CHILD.format(chunks=chunks, month=month, kill=kill)], env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(chunks=chunks, month=month, kill=kill)], env=environment
+    )
 
 
 @pytest.fixture
