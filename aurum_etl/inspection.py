@@ -8,43 +8,47 @@ from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import duckdb
     import pyarrow as pa
+    from pyarrow.dataset import Dataset
     from pyiceberg.table import Table
 
     from aurum_etl.settings import Settings
     from aurum_etl.watermarks import Store
 
 SCHEMA = "iso"
-_ASKING = ("SELECT", "EXPLAIN", "CALL")
+_ASKING = ("SELECT", "EXPLAIN")
 
 
 def connect(settings: Settings, store: Store) -> duckdb.DuckDBPyConnection:
     """A database in memory in which every table there is can be asked by name.
 
     Iceberg tables are `iso.lmp`, `iso.load` and so on, and answer to `lmp` alone too; their views read the Parquet files of
-    the newest snapshot where they lie. The watermark store's tables and the quarantine stand beside them. Nothing can be
-    written through it, and nothing but these files be read.
+    the newest snapshot where they lie. The watermark store's tables and the quarantine stand beside them.
+
+    DuckDB may open no file: Arrow opens them for it. A kind of statement is no protection, since a `copy … to` may stand
+    inside a select or behind `explain analyze`, and a folder that may be read may be written as well.
     """
     import duckdb
 
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
-    connection.execute(f"set timezone = 'UTC'; create schema {SCHEMA}; set search_path = 'main,{SCHEMA}'")
-    for name, table in store.tables().items():
-        _create_table(connection, name, table, schema="main")
+    # Unknown tables would otherwise be looked for among the variables of this program.
+    connection.execute(f"set timezone = 'UTC'; set python_enable_replacements = false; create schema {SCHEMA}")
     stored = dict(_iceberg_tables(settings.home))
+    connection.execute(f"set schema = '{SCHEMA}'")
     for kind, contract in CONTRACTS.items():
-        if kind in stored:
-            _create_view(connection, kind, stored[kind])
-        else:
-            _create_table(connection, kind, contract.arrow_schema.empty_table())
-    _create_quarantine(connection, settings.home / "quarantine")
-    folders = [str(settings.home / each) for each in ("warehouse", "quarantine")]
-    quoted = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
-    connection.execute(f"set allowed_directories = [{quoted}]")
+        rows = _rows(stored[kind]) if kind in stored else contract.arrow_schema.empty_table()
+        connection.from_arrow(rows).create_view(kind)
+    connection.execute("set schema = 'main'")
+    for name, table in store.tables().items():
+        connection.from_arrow(table).create_view(name)
+    connection.from_arrow(_quarantine(settings.home / "quarantine")).create_view("quarantine")
+    # What does not fit into memory is spilled here, and nowhere else: by default it would be where the user stands.
+    spill = str(settings.home / "spill").replace("'", "''")
+    connection.execute(f"set search_path = 'main,{SCHEMA}'; set temp_directory = '{spill}'")
     connection.execute("set enable_external_access = false; set lock_configuration = true")
     return connection
 
@@ -52,27 +56,29 @@ def connect(settings: Settings, store: Store) -> duckdb.DuckDBPyConnection:
 def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
     """The answer to one question.
 
+    Shape:  column names are distinct: the second `price` is `price_1`. Calendar intervals, which few understand, are text.
     Raises: SpecError if it is no question, or DuckDB cannot answer it; the message names the tables there are.
     """
     import duckdb
 
+    names = ", ".join(each["name"] for each in _names(connection))
+    connection.begin()
     try:
-        statements = connection.extract_statements(sql)
-        kinds = [statement.type.name for statement in statements]
+        kinds = [statement.type.name for statement in connection.extract_statements(sql)]
         if len(kinds) != 1 or kinds[0] not in _ASKING:
             found = ", ".join(kinds) or "nothing"
             raise SpecError(f"inspect answers one question at a time, such as a select; found {found}")
         relation = connection.sql(sql)
-        # Arrow's calendar intervals are understood by few: as text they can be printed and written anywhere.
         columns = ", ".join(
-            f'"{name}"::varchar as "{name}"' if str(kind) == "INTERVAL" else f'"{name}"'
-            for name, kind in zip(relation.columns, relation.types, strict=True)
+            f"#{place}{'::varchar' if 'INTERVAL' in str(kind) else ''} as {_quoted(name)}"
+            for place, (name, kind) in enumerate(zip(_distinct(relation.columns), relation.types, strict=True), start=1)
         )
-        plain = relation.project(columns) if "INTERVAL" in map(str, relation.types) else relation
-        answer: pa.Table = plain.to_arrow_table()
+        answer: pa.Table = relation.project(columns).to_arrow_table()
     except duckdb.Error as error:
-        names = ", ".join(each["name"] for each in _names(connection))
         raise SpecError(f"{str(error).strip()}\nTables: {names}") from error
+    finally:
+        # Whatever an `explain analyze` did to the tables in memory is undone.
+        connection.rollback()
     return answer
 
 
@@ -88,8 +94,7 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
             )
         else:
             counted = "count(*), null, null, null, null"
-        row = connection.execute(f"select {counted} from {name}").fetchone()  # noqa: S608 - names of ours
-        assert row is not None  # noqa: S101 - an aggregate has one row
+        (row,) = connection.execute(f"select {counted} from {name}").fetchall()  # noqa: S608 - names of ours
         listed.append(dict(zip(("table", "rows", "days", "locations", "first", "last"), (name, *row), strict=True)))
     return listed
 
@@ -97,8 +102,9 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
 def write(table: pa.Table, path: Path) -> None:
     """The table as a file of the kind that its suffix names, whole or not at all.
 
-    Raises: SpecError if the suffix is neither `.csv` nor `.parquet`, or the file cannot be written.
+    Raises: SpecError if the suffix is neither `.csv` nor `.parquet`, or such a file cannot hold the values or be written.
     """
+    import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
@@ -113,6 +119,8 @@ def write(table: pa.Table, path: Path) -> None:
         partial.replace(path)
     except OSError as error:
         raise SpecError(f"--out {path}: cannot be written: {error.strerror or error}") from error
+    except pa.ArrowException as error:
+        raise SpecError(f"--out {path}: {path.suffix} cannot hold a column of this answer: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -132,38 +140,28 @@ def _iceberg_tables(home: Path) -> Iterator[tuple[str, Table]]:
         catalog.engine.dispose()
 
 
-def _create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table, *, schema: str = SCHEMA) -> None:
-    connection.register("_incoming", table)
-    connection.execute(f'create table {schema}."{name}" as from _incoming')
-    connection.unregister("_incoming")
-
-
-def _create_view(connection: duckdb.DuckDBPyConnection, name: str, table: Table) -> None:
-    from urllib.parse import unquote, urlsplit
+def _rows(table: Table) -> Dataset | pa.Table:
+    """The newest snapshot's rows, left in their files where that is possible."""
+    import pyarrow.dataset
+    from pyiceberg.io.pyarrow import PyArrowFileIO
 
     tasks = list(table.scan().plan_files())
     if any(task.delete_files for task in tasks) or not tasks:
         # Another engine wrote row-level deletes, which the data files alone don't show; or there is no file at all.
-        _create_table(connection, name, table.scan().to_arrow())
-        return
-    paths = (unquote(urlsplit(task.file.file_path).path) for task in tasks)
-    quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-    columns = ", ".join(f'"{field.name}"' for field in table.schema().fields)
-    connection.execute(
-        f'create view {SCHEMA}."{name}" as select {columns} from '  # noqa: S608 - file names of the table's own
-        f"read_parquet([{quoted}], union_by_name = true, hive_partitioning = false)"
-    )
+        return table.scan().to_arrow()
+    paths = [PyArrowFileIO.parse_location(task.file.file_path)[2] for task in tasks]
+    return pyarrow.dataset.dataset(paths, schema=table.schema().as_arrow(), format="parquet")
 
 
-def _create_quarantine(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    if any(folder.glob("*/*.parquet")):
-        pattern = str(folder / "*" / "*.parquet").replace("'", "''")
-        connection.execute(f"create view quarantine as from read_parquet('{pattern}', hive_partitioning = false)")
-    else:
-        connection.execute(
-            "create table quarantine (dataset varchar, chunk_key varchar, ingested_at timestamptz, "
-            '"check" varchar, "column" varchar, value varchar, record varchar)'
-        )
+def _quarantine(folder: Path) -> Dataset | pa.Table:
+    import pyarrow as pa
+    import pyarrow.dataset
+
+    names = ("dataset", "chunk_key", "ingested_at", "check", "column", "value", "record")
+    instant = pa.timestamp("us", tz="UTC")
+    schema = pa.schema([pa.field(name, instant if name == "ingested_at" else pa.string()) for name in names])
+    paths = sorted(str(path) for path in folder.glob("*/*.parquet"))
+    return pyarrow.dataset.dataset(paths, schema=schema, format="parquet") if paths else schema.empty_table()
 
 
 def _names(connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
@@ -171,3 +169,21 @@ def _names(connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
         "select table_schema, table_name from information_schema.tables order by table_schema, table_name"
     ).fetchall()
     return [{"schema": schema, "name": f"{schema}.{name}" if schema == SCHEMA else name} for schema, name in rows]
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, with a number behind each that came before: a join has many columns twice."""
+    taken: set[str] = set()
+    distinct = []
+    for name in names:
+        other, number = name, 0
+        while other.casefold() in taken:
+            number += 1
+            other = f"{name}_{number}"
+        taken.add(other.casefold())
+        distinct.append(other)
+    return distinct
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

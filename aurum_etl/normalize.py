@@ -103,13 +103,10 @@ def _check_grid(frame: pl.DataFrame, dataset: Dataset, where: str) -> None:
     """Every interval has the dataset's length and starts on a multiple of it: anything else is not what we asked for."""
     start, end = dataset.clock.interval_start(), dataset.clock.interval_end()
     length = timedelta(minutes=dataset.interval_minutes)
-    intervals = frame.select(start.alias(_START), end.alias(_END)).unique()
-    off = intervals.filter(
-        (pl.col(_END) - pl.col(_START) != length)
-        | (pl.col(_START).dt.truncate(f"{dataset.interval_minutes}m") != pl.col(_START))
-    ).sort(_START)
-    if len(off):
-        first = off.row(0, named=True)
+    seconds = dataset.interval_minutes * 60
+    on_the_grid = (end - start == length) & (start.dt.epoch("us") % (seconds * 1_000_000) == 0)
+    if not frame.select(on_the_grid.all()).item():
+        first = frame.filter(~on_the_grid).select(start.alias(_START), end.alias(_END)).sort(_START).row(0, named=True)
         raise SourceChanged(
             f"{where}: columns {', '.join(dataset.clock.columns)}: interval {first[_START]:%Y-%m-%dT%H:%M:%SZ} to "
             f"{first[_END]:%Y-%m-%dT%H:%M:%SZ} is not on the grid of {dataset.interval_minutes} minutes"
@@ -152,30 +149,30 @@ def _side_by_side(published: pl.DataFrame, places: dict[str, pl.Expr], dataset: 
     """
     components = dataset.components
     assert components is not None  # noqa: S101 - the caller looked
-    minutes = places[_START].dt.epoch("s") // 60
-    keyed = published.select(
-        pl.col(components.column),
-        **places,
-        key=places[_LOCATION].to_physical().cast(pl.UInt64) * 2**32 + minutes.cast(pl.UInt64),
-        value=pl.col(components.value),
-    )
+    minutes = places[_START].dt.epoch("us") // 60_000_000
+    key = places[_LOCATION].to_physical().cast(pl.UInt64) * 2**32 + minutes.cast(pl.UInt64)
+    keyed = published.select(pl.col(components.column), key=key, value=pl.col(components.value))
     parts = {
-        column: keyed.filter(_is_one_of(keyed, components.column, [word])).sort("key")
+        column: keyed.filter(_is_one_of(keyed, components.column, [word])).select("key", "value").sort("key")
         for word, column in components.into.items()
     }
-    first, *others = sorted(parts.values(), key=len, reverse=True)
     absent = [pl.lit(None, pl.Float64).alias(column) for column, part in parts.items() if part.is_empty()]
-    present = {column: part.select("key", "value") for column, part in parts.items() if len(part)}
+    present = {column: part for column, part in parts.items() if len(part)}
+    word, first = next(
+        ((word, part) for word, part in zip(components.into, parts.values(), strict=True) if len(part)), ("", keyed)
+    )
     keys = first.get_column("key")
-    if _is_strictly_increasing(keys) and all(part.get_column("key").equals(keys) for part in others if len(part)):
+    if _is_strictly_increasing(keys) and all(part.get_column("key").equals(keys) for part in present.values()):
+        of_first = published.filter(_is_one_of(published, components.column, [word]))
+        positions = of_first.select(key=key, **places).sort("key").drop("key")
         values = [part.get_column("value").alias(column) for column, part in present.items()]
-        return first.select(*places).with_columns(*values, *absent), 0
+        return positions.with_columns(*values, *absent), 0
     distinct = {column: part.unique() for column, part in present.items()}
     repeated = sum(len(part) for part in present.values()) - sum(len(part) for part in distinct.values())
     joined = reduce(
         lambda rows, item: rows.join(item[1].rename({"value": item[0]}), on="key", how="left"),
         distinct.items(),
-        keyed.select("key", *places).unique("key"),
+        published.select(key=key, **places).unique("key"),
     )
     return joined.drop("key").with_columns(*absent), repeated
 

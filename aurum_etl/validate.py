@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pandera.polars as pandera
 import polars as pl
+from pandera.backends.polars.register import register_polars_backends
 
 from aurum_etl.checks import Check
 from aurum_etl.contracts.base import LINEAGE
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.window import Window
+
+# Pandera does this at its first validation, and it loads more modules: better now, while the first answer is on its way.
+register_polars_backends()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,13 +148,23 @@ class Store:
         with self._reading() as connection:
             if connection is None:
                 return []
+            # One receipt tells the names of each selection; reading the names of all would take seconds.
+            selections = connection.execute(
+                """select selection, selection_word, selection_names from receipts
+                   where number in (select min(number) from receipts where dataset = ? group by selection)""",
+                [dataset],
+            ).fetchall()
+            covering = [text for text, word, names in selections if Selection(word, tuple(names)).covers(selection)]
             rows = connection.execute(
-                """select distinct selection, selection_word, selection_names, epoch_us(window_start), epoch_us(window_end)
-                   from receipts
-                   where dataset = ? and (? or origin <> ?)
-                     and (outcome = ? or outcome <> ? and list_has_all(stores, ?))""",
+                f"""with settled as (
+                        select dataset, '' as selection, window_start, window_end from receipts
+                        where dataset = ? and list_contains(?, selection) and (? or origin <> ?)
+                          and (outcome = ? or outcome <> ? and list_has_all(stores, ?))),
+                    {_ISLANDS}
+                    select epoch_us(window_start), epoch_us(window_end) from islands order by all""",  # noqa: S608 - ours
                 [
                     dataset,
+                    covering,
                     simulated,
                     Origin.SIMULATOR.value,
                     Outcome.EMPTY.value,
@@ -162,23 +172,19 @@ class Store:
                     list(stores),
                 ],
             ).fetchall()
-        covers: dict[str, bool] = {}
-        windows = []
-        for text, word, names, start, end in rows:
-            if text not in covers:
-                covers[text] = Selection(word, tuple(names)).covers(selection)
-            if covers[text]:
-                windows.append(_window(start, end))
-        return merge(windows)
+        return [_window(start, end) for start, end in rows]
 
     def published(self, dataset: str) -> list[Window]:
-        """Windows that hold data from the ISO itself, merged: what a simulation may not replace."""
+        """Windows of which a store holds data from the ISO itself, merged: what a simulation may not replace.
+
+        A chunk that failed counts too, if one of its stores had committed before another refused.
+        """
         with self._reading() as connection:
             if connection is None:
                 return []
             rows = connection.execute(
                 """select distinct epoch_us(window_start), epoch_us(window_end) from receipts
-                   where dataset = ? and origin = ? and rows_committed > 0""",
+                   where dataset = ? and origin = ? and rows_accepted > 0 and len(stores) > 0""",
                 [dataset, Origin.LIVE.value],
             ).fetchall()
         return merge(_window(start, end) for start, end in rows)
@@ -188,38 +194,30 @@ class Store:
         with self._reading() as connection:
             if connection is None:
                 return []
-            latest = connection.execute(
-                """select dataset, selection, chunk_key, outcome, error, rows_committed, rows_rejected
-                   from receipts qualify row_number() over (partition by dataset, chunk_key order by number desc) = 1
-                   order by window_start, chunk_key"""
-            ).fetchall()
-            settled = connection.execute(
-                """select distinct dataset, selection, epoch_us(window_start), epoch_us(window_end) from receipts
-                   where outcome <> ? and (outcome = ? or len(stores) > 0)""",
-                [Outcome.FAILED.value, Outcome.EMPTY.value],
-            ).fetchall()
             groups = connection.execute(
-                """select dataset, selection, epoch_us(max(finished_at)), list(distinct origin order by origin) from receipts
-                   group by all order by all"""
+                """with latest as (
+                        from receipts qualify row_number() over (partition by dataset, chunk_key order by number desc) = 1),
+                    counted as (
+                        select dataset, selection, sum(rows_committed) as rows, sum(rows_rejected) as rejected,
+                               coalesce(list([chunk_key, error] order by window_start, chunk_key)
+                                        filter (where outcome = ?), []) as failed
+                        from latest group by all),
+                    runs as (
+                        select dataset, selection, epoch_us(max(finished_at)) as last_run,
+                               list(distinct origin order by origin) as origins
+                        from receipts group by all)
+                   select dataset, selection, last_run, origins, rows, rejected, failed
+                   from runs join counted using (dataset, selection) order by dataset, selection""",
+                [Outcome.FAILED.value],
+            ).fetchall()
+            islands = connection.execute(
+                f"""with {_SETTLED}, {_ISLANDS}
+                    select dataset, selection, epoch_us(window_start), epoch_us(window_end) from islands order by all"""  # noqa: S608 - ours
             ).fetchall()
         windows: defaultdict[tuple[str, str], list[Window]] = defaultdict(list)
-        for dataset, selection, start, end in settled:
+        for dataset, selection, start, end in islands:
             windows[dataset, selection].append(_window(start, end))
-        chunks: defaultdict[tuple[str, str], list[tuple[object, ...]]] = defaultdict(list)
-        for dataset, selection, *rest in latest:
-            chunks[dataset, selection].append(tuple(rest))
-        return [
-            _status(
-                dataset,
-                selection,
-                last_run,
-                origins,
-                merge(windows[dataset, selection]),
-                chunks[dataset, selection],
-                zone(dataset),
-            )
-            for dataset, selection, last_run, origins in groups
-        ]
+        return [_status(*group, windows[group[0], group[1]], zone(group[0])) for group in groups]
 
     def tables(self) -> dict[str, pa.Table]:
         """The receipts and what follows from them, for `inspect`: flat tables under the names shown there."""
@@ -248,7 +246,8 @@ class Store:
             yield connection
             connection.commit()
         except duckdb.Error as error:
-            raise WatermarkError(f"{self.path}: {_first_line(error)}") from error
+            way_out = f"; {_WAY_OUT}" if "Corrupt" in str(error) else ""
+            raise WatermarkError(f"{self.path}: {_first_line(error)}{way_out}") from error
         finally:
             connection.close()
 
@@ -257,12 +256,13 @@ class Store:
         import duckdb
         import tenacity
 
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WatermarkError(f"{self.path.parent}: cannot be created: {error.strerror}") from error
         fresh = not self.path.exists()
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, duckdb.IOException) and "lock" in str(error)
-            ),
+            retry=tenacity.retry_if_exception(_is_held),
             wait=tenacity.wait_random_exponential(0.005, 0.25),
             stop=tenacity.stop_after_delay(_LOCK_SECONDS),
             reraise=True,
@@ -270,7 +270,7 @@ class Store:
         try:
             connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(self.path))
         except duckdb.Error as error:
-            if "lock" in str(error):
+            if _is_held(error):
                 raise WatermarkError(
                     f"{self.path}: another process has held it for {_LOCK_SECONDS:.0f} s: {_first_line(error)}"
                 ) from error
@@ -280,12 +280,14 @@ class Store:
         return connection
 
     def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
-        names = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
-        if not names:
+        columns = set(
+            connection.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
+        )
+        if not columns:
             connection.execute(_DDL)
             connection.execute("insert into meta values ('aurum_etl', ?)", [SCHEMA_VERSION])
             return
-        if "meta" not in names or "receipts" not in names:
+        if not {("meta", "application"), ("meta", "version")} <= columns:
             raise WatermarkError(f"{self.path}: a database of another application; {_WAY_OUT}")
         found = connection.execute("select application, version from meta").fetchall()
         if found != [("aurum_etl", SCHEMA_VERSION)]:
@@ -293,6 +295,26 @@ class Store:
 
 
 _WAY_OUT = "move the file away and run again: the stores keep their rows, and what is fetched again replaces them"
+
+_SETTLED = """settled as (
+    select dataset, selection, window_start, window_end from receipts
+    where outcome <> 'failed' and (outcome = 'empty' or len(stores) > 0))"""
+"""What counts whichever stores a spec names."""
+
+# Windows that touch or overlap are one island: a new one begins where no earlier window reaches.
+_ISLANDS = """
+    reached as (
+        select *, coalesce(max(window_end) over (partition by dataset, selection order by window_start, window_end
+                                                 rows between unbounded preceding and 1 preceding) >= window_start,
+                           false) as joined
+        from settled),
+    numbered as (
+        select *, count(*) filter (where not joined)
+                  over (partition by dataset, selection order by window_start, window_end) as island
+        from reached),
+    islands as (
+        select dataset, selection, island, min(window_start) as window_start, max(window_end) as window_end
+        from numbered group by dataset, selection, island)"""
 
 _VIEWS = {
     "receipts": """
@@ -307,19 +329,11 @@ _VIEWS = {
         select number, chunk_key, each->>'$[0]' as "check", each->>'$[1]' as severity,
                cast(each->>'$[2]' as bigint) as count, each->>'$[3]' as detail
         from (select number, chunk_key, unnest(cast(findings as json[])) as each from receipts) order by number""",
-    # Windows that follow each other without a gap are one island; the first island's end is the watermark.
-    "watermarks": """
-        with settled as (
-            select dataset, selection, window_start, window_end,
-                   max(window_end) over (partition by dataset, selection order by window_start, window_end
-                                         rows between unbounded preceding and 1 preceding) as reached
-            from receipts where outcome <> 'failed' and (outcome = 'empty' or len(stores) > 0)),
-        islands as (
-            select *, sum(case when reached >= window_start then 0 else 1 end)
-                      over (partition by dataset, selection order by window_start, window_end) as island
-            from settled)
-        select dataset, selection, min(window_start) as first, max(window_end) as watermark
-        from islands where island = 1 group by all order by all""",
+    # The first island's end is the watermark.
+    "watermarks": f"""
+        with {_SETTLED}, {_ISLANDS}
+        select dataset, selection, window_start as first, window_end as watermark
+        from islands where island = 1 order by all""",
 }
 
 
@@ -328,12 +342,13 @@ def _status(
     selection: str,
     last_run: int,
     origins: list[str],
+    rows: int,
+    rejected: int,
+    failed: list[list[str]],
     settled: list[Window],
-    chunks: list[tuple[object, ...]],
     zone: str,
 ) -> DatasetStatus:
     whole, missing = _days(settled, zone)
-    failed = [(str(key), str(error)) for key, outcome, error, *_ in chunks if outcome == Outcome.FAILED]
     return DatasetStatus(
         dataset=dataset,
         selection=selection,
@@ -343,9 +358,9 @@ def _status(
         last=settled[-1].end if settled else None,
         covered_days=whole,
         missing_days=missing,
-        rows=sum(int(str(each[3])) for each in chunks),
-        rejected=sum(int(str(each[4])) for each in chunks),
-        failed=tuple(failed),
+        rows=rows,
+        rejected=rejected,
+        failed=tuple((key, error) for key, error in failed),
         last_run=_instant(last_run),
     )
 
@@ -395,6 +410,11 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
         ),
         error=None if error is None else str(error),
     )
+
+
+def _is_held(error: BaseException) -> bool:
+    """Whether another process holds the file; a damaged "block" has the word lock in its message as well."""
+    return str(error).startswith("IO Error: Could not set lock on file")
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_header_alone_is_no_rows() -> None:
     ],
 )
 def test_a_bad_csv_names_place_column_and_value(content: bytes, words: str) -> None:
-    with pytest.raises(SourceChanged, match="^here: ") as caught:
+    with pytest.raises(SourceChanged, match=r"^here: ") as caught:
         read(content)
     assert words in str(caught.value)
 
@@ -72,7 +73,7 @@ def test_a_bad_csv_names_place_column_and_value(content: bytes, words: str) -> N
 def test_instants_are_utc_microseconds() -> None:
     batch = decode.csv(b"T\n2026-07-14T07:00:00-00:00\n2026-07-14T07:00:00Z\n", {"T": Published.INSTANT}, "here")
     assert str(batch.schema.field("T").type) == "timestamp[us, tz=UTC]"
-    assert [each.isoformat() for each in batch.column("T").to_pylist()] == ["2026-07-14T07:00:00+00:00"] * 2
+    assert batch.column("T").to_pylist() == [datetime(2026, 7, 14, 7, tzinfo=UTC)] * 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,7 +15,7 @@ from aurum_etl.validate import Verdict, gaps, rows_are_in_scope, validate
 from tests.frames import DAY, chunk, rows, scope
 
 
-def frame(*locations: str, **constants: object) -> pl.DataFrame:
+def frame(*locations: str, **constants: Any) -> pl.DataFrame:
     made = pl.from_arrow(rows(scope(), *(locations or ("A", "B")), **constants))
     assert isinstance(made, pl.DataFrame)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ def as_set(windows: list[Window]) -> set[int]:
 def test_merge_covers_the_same_hours_without_touching_neighbours(windows: list[Window]) -> None:
     merged = merge(windows)
     assert as_set(merged) == as_set(windows)
-    assert all(one.end < other.start for one, other in zip(merged, merged[1:], strict=False))
+    assert all(one.end < other.start for one, other in pairwise(merged))
 
 
 @given(WINDOWS, WINDOWS)

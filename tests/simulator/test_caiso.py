@@ -229,5 +229,5 @@ def test_faults_are_written_kind_and_times(text: str, fault: Fault) -> None:
 
 @pytest.mark.parametrize("text", ["", "nope", "503:x", "503:0", "error", "error:x", "503:1:1"])
 def test_a_fault_that_is_none_lists_the_kinds(text: str) -> None:
-    with pytest.raises(ValueError, match="429|times"):
+    with pytest.raises(ValueError, match=r"429|times"):
         Fault.parse(text)

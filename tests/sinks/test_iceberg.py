@@ -157,10 +157,14 @@ def test_an_outcome_that_nobody_can_look_up_keeps_its_files(
     with monkeypatch.context() as patched:
         Faulty(sink, patched, "after")
 
-        def lost(*_: object) -> Table:
+        once = iter([staged._table.refresh])
+
+        def refreshed_once() -> Table:
+            for refresh in once:
+                return refresh()
             raise ConnectionError("catalog gone")
 
-        patched.setattr(staged._table, "refresh", lambda calls=iter([staged._table.refresh]): next(calls, lost)())
+        patched.setattr(staged._table, "refresh", refreshed_once)
         with pytest.raises(CommitUnknown, match="nothing doubles"):
             staged.commit()
     staged.discard()
