@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -222,7 +223,8 @@ def read(*, dataset: str, paths: tuple[Path, ...], out: Path | None, as_json: bo
     from aurum_etl.reading import read_to_frame
 
     console = _console(as_json)
-    result = read_to_frame(dataset, paths)
+    with console.busy("reading"):
+        result = read_to_frame(dataset, paths)
     if out is not None:
         from aurum_etl.inspection import write
 
@@ -333,11 +335,13 @@ def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: boo
     settings = read_settings()
     connection = inspection.connect(settings, Store(settings.home / "watermarks.duckdb"))
     if sql is None:
-        listed = inspection.tables(connection)
+        with console.busy("counting"):
+            listed = inspection.tables(connection)
         console.document(listed)
         console.table(str(settings.home), tuple(listed[0]), [tuple(each.values()) for each in listed])
         return
-    answer = inspection.query(connection, sql)
+    with console.busy("asking"):
+        answer = inspection.query(connection, sql)
     if out is not None:
         inspection.write(answer, out)
         console.document({"rows": answer.num_rows, "out": out})
@@ -448,7 +452,7 @@ def simulate(
             sys.stdin.read()
             return
         sys.stdout.flush()
-        signal.pause()
+        threading.Event().wait()
 
 
 def main() -> None:

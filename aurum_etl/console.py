@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from aurum_etl.receipt import Receipt
 
@@ -55,6 +56,14 @@ class Console:
             table.add_row(*(escape(cell) for cell in row))
         Rich().print(table)
 
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """A sign of life on standard error for what may take longer than a second and has no measure."""
+        if not sys.stderr.isatty() or self.as_json:
+            return nullcontext()
+        from rich.console import Console as Rich
+
+        return Rich(stderr=True).status(what)
+
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[Receipt], None]]:
         """A bar on standard error while chunks are worked on; plain log lines do where there is no terminal."""
@@ -73,7 +82,7 @@ class Console:
             TimeRemainingColumn(),
         )
         with Bar(*columns, console=Rich(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total, rows=0)
+            task = bar.add_task(what, total=total or None, rows=0)
             rows = 0
 
             def advance(receipt: Receipt) -> None:

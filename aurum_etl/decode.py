@@ -216,7 +216,7 @@ def _instants(column: pl.Series, where: str) -> pl.Series:
     # A table with one place per category code, so that each row is one look-up and no join.
     places = pl.DataFrame({"code": distinct.to_physical(), "instant": instant.dt.replace_time_zone("UTC")})
     codes = column.to_physical()
-    every = pl.DataFrame({"code": pl.int_range(0, int(places["code"].max() or 0) + 1, dtype=codes.dtype, eager=True)})
+    every = places.select(code=pl.int_range(0, pl.col("code").max() + 1).cast(codes.dtype))
     table = every.join(places, on="code", how="left", maintain_order="left").get_column("instant")
     return table.gather(codes).alias(column.name)
 

@@ -71,10 +71,6 @@ class Simulator:
         if self._thread is not None:
             self._thread.join()
 
-    def serve_forever(self) -> None:
-        """Serve in this thread until the process ends."""
-        self._server.serve_forever()
-
     def inject(self, *faults: Fault) -> None:
         """Let the next requests that match fail."""
         with self._lock:

@@ -1,0 +1,45 @@
+# What there is to do; `just` alone lists it.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+_default:
+    @just --list
+
+# Run one spec, for example `just run specs/caiso_lmp.yaml --sim`.
+run *arguments:
+    uv run aurum-etl run {{ arguments }}
+
+# Format, lint, types, import layers and the quick tests.
+check: lint
+    uv run pytest -q -x tests/test_*.py tests/adapters --ignore tests/test_cli.py --ignore tests/test_kill.py --ignore tests/test_runner.py
+
+# Format, lint, types and import layers, changing nothing.
+lint:
+    uv run ruff format --check .
+    uv run ruff check .
+    uv run --group bench mypy
+    uv run lint-imports
+
+# All tests.
+test *arguments:
+    uv run pytest -q -n 2 {{ arguments }}
+
+# Measure against the rivals.
+bench *arguments:
+    uv run --group bench python -m benchmarks.bench_caiso_day {{ arguments }}
+
+# Seconds from clone to first row.
+bench-newcomer:
+    uv run python -m benchmarks.bench_newcomer
+
+# Write a dataset's golden file anew; explain the change in the commit.
+golden dataset:
+    uv run python -c "from tests.promises.test_the_tree import ROOT, golden; (ROOT / 'tests/golden/{{ dataset }}.csv').write_text(golden('{{ dataset }}'))"
+
+# Write the schema that specs refer to.
+schema:
+    uv run aurum-etl schema > specs/spec.schema.json
+
+# Pin the newest versions: the constraints in pyproject.toml and the hashed requirements for images.
+pin:
+    uv run --no-project python .ci/pin.py
