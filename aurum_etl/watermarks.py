@@ -217,7 +217,20 @@ class Store:
         windows: defaultdict[tuple[str, str], list[Window]] = defaultdict(list)
         for dataset, selection, start, end in islands:
             windows[dataset, selection].append(_window(start, end))
-        return [_status(*group, windows[group[0], group[1]], zone(group[0])) for group in groups]
+        return [
+            _status(
+                dataset,
+                selection,
+                last_run,
+                origins,
+                rows,
+                rejected,
+                failed,
+                windows[dataset, selection],
+                zone(dataset),
+            )
+            for dataset, selection, last_run, origins, rows, rejected, failed in groups
+        ]
 
     def tables(self) -> dict[str, pa.Table]:
         """The receipts and what follows from them, for `inspect`: flat tables under the names shown there."""
@@ -333,7 +346,7 @@ _VIEWS = {
     "watermarks": f"""
         with {_SETTLED}, {_ISLANDS}
         select dataset, selection, window_start as first, window_end as watermark
-        from islands where island = 1 order by all""",
+        from islands where island = 1 order by all""",  # noqa: S608 - words of ours
 }
 
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aurum_etl import watermarks
 from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.errors import WatermarkError
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.watermarks import Store
-from aurum_etl.window import Window, market_day
+from aurum_etl.window import Window, market_day, merge
 from tests.frames import PACIFIC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOW = datetime(2026, 7, 20, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -133,48 +140,114 @@ def test_only_what_a_durable_store_of_the_spec_holds_is_settled(store: Store) ->
     assert settled(store) == [Window(day(2).start, day(3).end)]
 
 
-HOURS = st.tuples(st.integers(0, 40), st.integers(1, 9), st.sampled_from(list(Outcome)))
+def test_a_simulation_may_not_replace_what_one_store_took_of_a_failed_chunk(store: Store) -> None:
+    """The first store had committed the ISO's rows before the second refused: they are there, if not done."""
+    half = replace(
+        receipt(day(0), Outcome.FAILED), written=(Written("iceberg", "iso.lmp", 5, "9"),), error="SinkUnavailable: x"
+    )
+    store.append(half)
+    assert (settled(store), store.published("caiso_lmp")) == ([], [day(0)])
+    store.append(receipt(day(5), sinks=("memory",)))
+    assert store.published("caiso_lmp") == [day(0)], "memory keeps nothing that could be replaced"
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(HOURS, max_size=8))
-def test_settled_hours_are_those_of_the_receipts(spans: list[tuple[int, int, Outcome]]) -> None:
+SELECTIONS = [Selection(ALL), Selection("DLAP"), Selection.named(["A", "B", "C"]), Selection.named(["B"])]
+RUNS = st.tuples(
+    st.integers(0, 40),
+    st.integers(1, 9),
+    st.sampled_from(list(Outcome)),
+    st.sampled_from(SELECTIONS),
+    st.sampled_from([Origin.LIVE, Origin.SIMULATOR]),
+    st.sampled_from([("iceberg",), ("memory",), ("kafka", "iceberg")]),
+)
+
+
+def hours(windows: list[Window]) -> set[int]:
+    return {
+        (window.start - day(0).start) // timedelta(hours=1) + each
+        for window in windows
+        for each in range(window.duration // timedelta(hours=1))
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(RUNS, max_size=8), st.sampled_from(SELECTIONS), st.booleans(), st.sampled_from([("iceberg",), ("kafka",)])
+)
+def test_settled_hours_are_those_of_the_receipts(
+    runs: list[tuple[int, int, Outcome, Selection, Origin, tuple[str, ...]]],
+    asked: Selection,
+    simulated: bool,
+    stores: tuple[str, ...],
+) -> None:
+    """Islands made in SQL are the same as plain sets of hours, whatever overlaps, touches or repeats."""
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "w.duckdb")
-        expected: set[datetime] = set()
-        for start, length, outcome in spans:
+        expected: set[int] = set()
+        for start, length, outcome, selection, origin, sinks in runs:
             first = day(0).start + timedelta(hours=start)
-            store.append(receipt(Window(first, first + timedelta(hours=length)), outcome))
-            if outcome is not Outcome.FAILED:
-                expected |= {first + timedelta(hours=each) for each in range(length)}
-        found = {
-            window.start + timedelta(hours=each)
-            for window in settled(store)
-            for each in range(window.duration // timedelta(hours=1))
-        }
-        assert found == expected
+            store.append(
+                receipt(Window(first, first + timedelta(hours=length)), outcome, selection, origin=origin, sinks=sinks)
+            )
+            kept = outcome is Outcome.EMPTY or (
+                outcome is not Outcome.FAILED and set(stores) <= set(sinks) - {"memory"}
+            )
+            if kept and selection.covers(asked) and (simulated or origin is Origin.LIVE):
+                expected |= set(range(start, start + length))
+        found = store.settled("caiso_lmp", asked, stores, simulated=simulated)
+        assert hours(found) == expected
+        assert found == merge(found), "the fewest windows, in order"
+        first_islands = {each["selection"]: each for each in store.tables()["watermarks"].to_pylist()}
+        for status in store.status(lambda _: PACIFIC):
+            assert status.watermark == first_islands.get(status.selection, {}).get("watermark")
+
+
+@contextmanager
+def another_process_holding(path: Path) -> Iterator[IO[bytes]]:
+    """DuckDB's lock is between processes, so only a real one will do; closing what is given lets go."""
+    code = f"import duckdb, sys; held = duckdb.connect({str(path)!r}); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            yield holder.stdin
+        finally:
+            holder.stdin.close()
 
 
 def test_who_meets_a_lock_waits(store: Store) -> None:
     """DuckDB lets one process hold the file: `status` must answer while a run goes on."""
     store.append(receipt(day(0)))
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"import duckdb, sys; c = duckdb.connect({str(store.path)!r}); print(); sys.stdin.read()",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    with holder:
-        holder.stdout.readline()
-        release = threading.Timer(0.7, holder.stdin.close)
+    with another_process_holding(store.path) as held:
+        release = threading.Timer(0.7, held.close)
         release.start()
         assert len(store.receipts()) == 1
         release.join()
+
+
+def test_a_lock_that_stays_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is in order then, so nobody is told to move it away."""
+    store.append(receipt(day(0)))
+    monkeypatch.setattr(watermarks, "_LOCK_SECONDS", 0.3)
+    with another_process_holding(store.path), pytest.raises(WatermarkError, match="another process") as caught:
+        store.receipts()
+    assert "move the file away" not in str(caught.value)
+    assert len(store.receipts()) == 1
+
+
+def test_processes_that_append_at_once_lose_nothing(store: Store) -> None:
+    """Two runs of different specs share one store, and both begin with no file there."""
+    code = (
+        "import sys; from pathlib import Path; from aurum_etl.watermarks import Store; "
+        "from tests.test_watermarks import day, receipt; "
+        f"[Store(Path({str(store.path)!r})).append(receipt(day(int(sys.argv[1]) + n))) for n in range(5)]"
+    )
+    root = Path(__file__).parents[1]
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(5 * each)], cwd=root) for each in range(3)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert sorted(each.chunk.window for each in store.receipts()) == [day(number) for number in range(15)]
+    assert [each["number"] for each in store.tables()["receipts"].to_pylist()] == list(range(1, 16))
 
 
 @pytest.mark.parametrize("content", [b"no database at all", b"\0" * 20_000])
@@ -186,12 +259,41 @@ def test_a_damaged_file_is_told_with_the_way_out(store: Store, content: bytes) -
     assert store.path.read_bytes() == content
 
 
-def test_a_database_of_somebody_else_is_left_alone(store: Store) -> None:
+def test_damage_is_never_taken_for_a_lock(tmp_path: Path) -> None:
+    """Both messages can have the word in them: here the folder's name, and the damaged "block" of the file."""
+    store = Store(tmp_path / "lock" / "watermarks.duckdb")
+    store.append(receipt(day(0)))
+    content = bytearray(store.path.read_bytes())
+    content[3 * 4096 : 3 * 4096 + 600] = b"\xff" * 600
+    store.path.write_bytes(content)
+    with pytest.raises(WatermarkError, match="move the file away") as caught:
+        store.receipts()
+    assert "another process" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "create table theirs (x integer)",
+        "create view theirs as select 1",
+        "create table meta (x integer); create table receipts (y integer)",
+    ],
+)
+def test_a_database_of_somebody_else_is_left_alone(store: Store, theirs: str) -> None:
     store.path.parent.mkdir()
     with duckdb.connect(str(store.path)) as connection:
-        connection.execute("create table theirs (x integer)")
-    with pytest.raises(WatermarkError, match="another application"):
-        store.append(receipt(day(0)))
+        connection.execute(theirs)
+    content = store.path.read_bytes()
+    for attempt in (store.receipts, lambda: store.append(receipt(day(0)))):
+        with pytest.raises(WatermarkError, match=r"another application; move the file away"):
+            attempt()
+    assert store.path.read_bytes() == content
+
+
+def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WatermarkError, match="cannot be created"):
+        Store(tmp_path / "file" / "watermarks.duckdb").append(receipt(day(0)))
 
 
 def test_a_store_of_another_version_is_left_alone(store: Store) -> None:
