@@ -24,13 +24,24 @@ def draw(table: pa.Table, path: Path | None) -> str:
     Shape:  one line per numeric column; where there is exactly one text column of at most twelve words, one per word.
     Raises: SpecError if nothing can be drawn, or the extra is not installed.
     """
-    frame = pl.DataFrame(table)
-    across = next(iter([*frame.select(cs.temporal()).columns, *frame.columns]), None)
-    numbers = [name for name in frame.select(cs.numeric()).columns if name != across]
-    if across is None or not numbers or frame.is_empty():
+    # A sum of whole numbers comes as a decimal, which nobody draws.
+    frame = pl.DataFrame(table).with_columns(cs.decimal().cast(pl.Float64))
+    instants = frame.select(cs.date() | cs.datetime()).columns
+    across = next(iter([*instants, *frame.columns]), None)
+    if across is not None:
+        frame = frame.filter(pl.col(across).is_not_null())
+    numbers = [
+        name
+        for name in frame.select(cs.numeric()).columns
+        if name != across and frame.get_column(name).null_count() < len(frame)
+    ]
+    if across is None or not numbers:
         raise SpecError(f"--plot: no number to draw in the columns {', '.join(frame.columns)}, or no row")
-    lines = _lines(frame.sort(across), across, numbers)
-    temporal = frame.schema[across].is_temporal()
+    measured = across in instants or frame.schema[across].is_numeric()
+    # What is not measured (a place, a time of day) has no distance: it stands in the order of the answer.
+    frame = frame.sort(across) if measured else frame.with_columns(pl.col(across).cast(pl.String))
+    lines = _lines(frame, across, numbers)
+    temporal = across in instants
     if path is None:
         return _in_terminal(lines, across, temporal=temporal)
     if path.suffix != ".png":
@@ -41,7 +52,9 @@ def draw(table: pa.Table, path: Path | None) -> str:
 
 def _lines(frame: pl.DataFrame, across: str, numbers: list[str]) -> dict[str, pl.DataFrame]:
     words = [
-        name for name in frame.select(cs.string()).columns if 1 < frame.get_column(name).n_unique() <= _MOST_SERIES
+        name
+        for name in frame.select(cs.string()).columns
+        if name != across and 1 < frame.get_column(name).n_unique() <= _MOST_SERIES
     ]
     if len(words) != 1:
         return {number: frame.select(across, number) for number in numbers}
@@ -50,6 +63,7 @@ def _lines(frame: pl.DataFrame, across: str, numbers: list[str]) -> dict[str, pl
         f"{value} {number}" if len(numbers) > 1 else str(value): part.select(across, number)
         for (value,), part in frame.group_by(word, maintain_order=True)
         for number in numbers
+        if part.get_column(number).null_count() < len(part)
     }
 
 
@@ -60,10 +74,18 @@ def _in_terminal(lines: dict[str, pl.DataFrame], across: str, *, temporal: bool)
         raise SpecError(f"--plot needs plotext: {_INSTALL}") from error
     plotext.clear_figure()
     plotext.plotsize(100, 25)
+    words = list(dict.fromkeys(word for line in lines.values() for word in line.get_column(across).to_list()))
+    by_word = {word: place for place, word in enumerate(words, start=1)}
+    by_name = next(iter(lines.values())).schema[across] == pl.String
     for name, line in lines.items():
         column = line.get_column(across)
-        places = column.cast(pl.Datetime("ms")).dt.epoch("s").to_list() if temporal else column.to_list()
+        if temporal:
+            column = column.cast(pl.Datetime("ms")).dt.epoch("s")
+        places = [by_word[word] for word in column.to_list()] if by_name else column.to_list()
         plotext.plot(places, line.to_series(1).to_list(), label=name, marker="braille")
+    if by_name:
+        shown = words[:: -(-len(words) // _MOST_SERIES)]
+        plotext.xticks([by_word[word] for word in shown], shown)
     if temporal:
         first, last = (edge.cast(pl.Datetime("ms")) for edge in _edges(lines, across))
         ticks = pl.datetime_range(first[0], last[0], (last[0] - first[0]) / 4 or "1h", time_unit="ms", eager=True)
@@ -91,6 +113,7 @@ def _to_png(lines: dict[str, pl.DataFrame], across: str, path: Path) -> None:
     axes.grid(visible=True, alpha=0.3)
     figure.autofmt_xdate()
     try:
-        FigureCanvasAgg(figure).print_png(str(path))
+        FigureCanvasAgg(figure)
+        figure.savefig(path, format="png")
     except OSError as error:
         raise SpecError(f"--plot {path}: cannot be written: {error.strerror}") from error
