@@ -9,20 +9,25 @@ _default:
 run *arguments:
     uv run aurum-etl run {{ arguments }}
 
-# Format, lint, types, import layers and the quick tests.
-check: lint
-    uv run pytest -q -x tests/test_*.py tests/adapters --ignore tests/test_cli.py --ignore tests/test_kill.py --ignore tests/test_runner.py
+# Format the code.
+format:
+    uv run --group dev ruff format .
+    uv run --group dev ruff check --fix .
 
-# Format, lint, types and import layers, changing nothing.
+# Lint, types, import layers and the quick tests.
+check: lint
+    uv run --group dev pytest -q -x tests/test_*.py tests/adapters --ignore tests/test_cli.py --ignore tests/test_kill.py --ignore tests/test_runner.py
+
+# Format, lint, types and import layers, looked at and not changed.
 lint:
-    uv run ruff format --check .
-    uv run ruff check .
-    uv run --group bench mypy
-    uv run lint-imports
+    uv run --group dev ruff format --check .
+    uv run --group dev ruff check .
+    uv run --group dev --group bench mypy
+    uv run --group dev lint-imports
 
 # All tests.
 test *arguments:
-    uv run pytest -q -n 2 {{ arguments }}
+    uv run --group dev pytest -q -n 2 {{ arguments }}
 
 # Measure against the rivals.
 bench *arguments:
@@ -34,7 +39,7 @@ bench-newcomer:
 
 # Write a dataset's golden file anew; explain the change in the commit.
 golden dataset:
-    uv run python -c "from tests.promises.test_the_tree import ROOT, golden; (ROOT / 'tests/golden/{{ dataset }}.csv').write_text(golden('{{ dataset }}'))"
+    uv run --group dev python -c "from tests.promises.test_the_tree import ROOT, golden; (ROOT / 'tests/golden/{{ dataset }}.csv').write_text(golden('{{ dataset }}'))"
 
 # Write the schema that specs refer to.
 schema:

@@ -27,7 +27,7 @@ def main() -> None:
     before, _, rest = text.partition(START)
     behind = rest.partition(END)[2]
     PROJECT.write_text(before + START + END + behind)
-    pins = compiled("--all-extras", "--group", "dev", "--group", "bench", "--upgrade").splitlines()
+    pins = compiled("--all-extras", "--group", "just", "--group", "dev", "--group", "bench", "--upgrade").splitlines()
     quoted = "".join(f'  "{pin}",\n' for pin in pins if re.match(r"[A-Za-z0-9]", pin))
     PROJECT.write_text(before + START + quoted + END + behind)
     (ROOT / "requirements.txt").write_text(compiled("--generate-hashes"))

@@ -56,9 +56,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises: SpecError if a variable does not hold what it should; the message names it, its value and the choices.
     """
     variables = os.environ if environment is None else environment
+    home = Path(variables.get("AURUM_HOME") or "aurum-data").absolute()
+    if "?" in str(home):
+        # DuckDB takes what follows for options, and writes its log beside the folder.
+        raise SpecError(f'AURUM_HOME: "{home}" has a question mark in it; choose a folder without one')
     max_mebibytes = _whole_number(variables, "AURUM_ARCHIVE_MAX_MB")
     return Settings(
-        home=Path(variables.get("AURUM_HOME") or "aurum-data").absolute(),
+        home=home,
         bases={
             name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")
         },

@@ -175,7 +175,7 @@ class Store:
         return [_window(start, end) for start, end in rows]
 
     def published(self, dataset: str) -> list[Window]:
-        """Windows of which a store holds data from the ISO itself, merged: what a simulation may not replace.
+        """Windows of which a store holds data that an ISO published, merged: what a simulation may not replace.
 
         A chunk that failed counts too, if one of its stores had committed before another refused.
         """
@@ -184,8 +184,8 @@ class Store:
                 return []
             rows = connection.execute(
                 """select distinct epoch_us(window_start), epoch_us(window_end) from receipts
-                   where dataset = ? and origin = ? and rows_accepted > 0 and len(stores) > 0""",
-                [dataset, Origin.LIVE.value],
+                   where dataset = ? and origin in (?, ?) and rows_accepted > 0 and len(stores) > 0""",
+                [dataset, Origin.LIVE.value, Origin.FILES.value],
             ).fetchall()
         return merge(_window(start, end) for start, end in rows)
 

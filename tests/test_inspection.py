@@ -286,3 +286,12 @@ def test_receipts_are_asked_as_they_were_written(loaded: Settings) -> None:
         5,
     )
     assert json.loads(str(row["seconds"])) == {"fetch": 0.5}
+
+
+def test_a_picture_goes_to_a_file(tmp_path: Path) -> None:
+    table = pa.table({"at": [datetime(2026, 7, 14, hour, tzinfo=UTC) for hour in range(3)], "price": [1.0, -2.0, None]})
+    out = tmp_path / "p.png"
+    assert draw(table, out) == f"drawn to {out}"
+    assert out.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SpecError, match=r"the suffix is not \.png"):
+        draw(table, tmp_path / "p.pdf")

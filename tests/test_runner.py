@@ -273,10 +273,11 @@ def test_loopback_waits_for_no_limit_unless_asked(tmp_path: Path, settings: Sett
     assert prepare(spec(tmp_path), JULY, live).requests_per_minute == 12
 
 
+@pytest.mark.parametrize("origin", [Origin.LIVE, Origin.FILES])
 def test_a_simulation_never_replaces_published_data(
-    go: Callable[..., Report], tmp_path: Path, settings: Settings
+    go: Callable[..., Report], tmp_path: Path, settings: Settings, origin: Origin
 ) -> None:
-    published = replace(go().receipts[0], origin=Origin.LIVE)
+    published = replace(go().receipts[0], origin=origin)
     Store(settings.home / "watermarks.duckdb").append(published)
     with pytest.raises(UsageError, match="another AURUM_HOME"):
         prepare(spec(tmp_path), replace(JULY, simulated=True), settings)

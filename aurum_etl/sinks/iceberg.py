@@ -54,8 +54,11 @@ _PROPERTIES = {
 def open_catalog(home: Path) -> SqlCatalog:
     """The embedded catalog under `home`."""
     from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy import URL
 
-    return SqlCatalog(CATALOG, uri=f"sqlite:///{home / 'catalog.db'}", warehouse=(home / "warehouse").as_uri())
+    # Plain paths: an escaped blank in a file address would be taken for part of a folder's name.
+    address = URL.create("sqlite", database=str(home / "catalog.db")).render_as_string()
+    return SqlCatalog(CATALOG, uri=address, warehouse=str(home / "warehouse"))
 
 
 def iceberg_schema(contract: Contract) -> Schema:
