@@ -175,6 +175,18 @@ def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> 
     return frame
 
 
+def looked_up(column: pl.Series, words: pl.Series, values: pl.Series) -> pl.Series:
+    """What belongs to each row's word: `values` stand beside `words`, which are the distinct ones of the column.
+
+    A table with one place per category code: each row is one look-up, where a join would build a hash table.
+    """
+    known = pl.DataFrame({"code": words.to_physical(), "value": values})
+    codes = column.to_physical()
+    every = known.select(code=pl.int_range(0, pl.col("code").max().fill_null(0) + 1).cast(codes.dtype))
+    table = every.join(known, on="code", how="left", maintain_order="left").get_column("value")
+    return table.gather(codes).alias(column.name)
+
+
 def to_batch(frame: pl.DataFrame, where: str) -> pa.RecordBatch:
     """The frame as one Arrow record batch, which carries `where` it came from, so that later errors can say it."""
     table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
@@ -213,12 +225,7 @@ def _instants(column: pl.Series, where: str) -> pl.Series:
     if instant.null_count():
         bad = text.filter(instant.is_null())[0]
         raise SourceChanged(f'{where}: column {column.name} holds "{bad}", which is no UTC instant')
-    # A table with one place per category code, so that each row is one look-up and no join.
-    places = pl.DataFrame({"code": distinct.to_physical(), "instant": instant.dt.replace_time_zone("UTC")})
-    codes = column.to_physical()
-    every = places.select(code=pl.int_range(0, pl.col("code").max() + 1).cast(codes.dtype))
-    table = every.join(places, on="code", how="left", maintain_order="left").get_column("instant")
-    return table.gather(codes).alias(column.name)
+    return looked_up(column, distinct, instant.dt.replace_time_zone("UTC"))
 
 
 def _check_last_line(content: bytes, cells: int, where: str) -> None:
