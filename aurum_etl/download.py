@@ -17,7 +17,7 @@ import tenacity
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
 from aurum_etl.archive import Answer, Exchange
-from aurum_etl.errors import SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.errors import SourceChanged, SourceError, SourceUnavailable, SourceUnreachable
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
@@ -126,11 +126,14 @@ class Download:
                 try:
                     answer = self._send(request, number, chunk_key)
                     return Fetched(accept(answer), answer, number)
-                except SourceUnreachable:
-                    raise
                 except SourceUnavailable as error:
-                    tried = f" (tried {number} times in {time.monotonic() - started:.0f} s)" if number > 1 else ""
-                    raise SourceUnavailable(f"{error}{tried}", wait_seconds=error.wait_seconds) from error
+                    error.attempts = number
+                    if number > 1:
+                        error.args = (f"{error} (tried {number} times in {time.monotonic() - started:.0f} s)",)
+                    raise
+                except SourceError as error:
+                    error.attempts = number
+                    raise
         raise AssertionError("tenacity either returns or raises")
 
     def _send(self, request: Request, attempt: int, chunk_key: str) -> Answer:

@@ -66,6 +66,9 @@ class SpecError(AurumError):
 class SourceError(AurumError):
     """The ISO did not give what was asked for."""
 
+    attempts: int = 0
+    """How often it was asked; 0 where the error did not come out of asking."""
+
 
 class SourceUnavailable(SourceError):
     """The ISO cannot answer now; the same request may succeed later."""

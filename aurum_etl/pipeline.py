@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.adapters.base import fetch
 from aurum_etl.chunk import Chunk, Selection, scope_of
-from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged
+from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.telemetry import logger
 from aurum_etl.window import Window, intersect, market_day
@@ -149,6 +149,8 @@ def _work(chunk: Chunk, workshop: Workshop, obtain: Callable[[_Progress], Normal
             outcome = _transform_and_load(chunk, workshop, progress, obtain(progress))
     except AurumError as caught:
         outcome, error = Outcome.FAILED, caught
+        if isinstance(caught, SourceError):
+            progress.attempts = max(progress.attempts, caught.attempts)
     except Exception as caught:  # noqa: BLE001 - a fault of ours in one chunk must neither hide nor stop the others
         outcome, error = Outcome.FAILED, caught
         logger().exception("chunk.crashed", chunk=chunk.key)

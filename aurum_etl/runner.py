@@ -177,7 +177,7 @@ def perform(prepared: Prepared, seen: Callable[[Receipt], None] = lambda _: None
             report.
     """
     # Its import takes a second, which the first answer takes too.
-    threading.Thread(target=import_module, args=("aurum_etl.validate",), daemon=True).start()
+    threading.Thread(target=import_module, args=("aurum_etl.validate",)).start()
     from aurum_etl.archive import Archive
 
     settings, spec, planned = prepared.settings, prepared.spec, prepared.plan

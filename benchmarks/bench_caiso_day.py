@@ -34,7 +34,7 @@ def main() -> None:
         ("time, times plain unzip + scan", ours.seconds / floor.seconds, "≤ 2", ours.seconds <= 2 * floor.seconds),
     ]
     print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, polars {version('polars')}"
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, polars {version('polars')}\n"
     )
     print("| contender | rows | seconds (median) | spread | peak MB |\n| --- | --- | --- | --- | --- |")
     for each in (ours, peer, floor):

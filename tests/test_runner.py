@@ -120,7 +120,7 @@ def test_what_a_person_must_see_fails_in_words_and_writes_nothing(
 ) -> None:
     simulator.inject(Fault(fault))
     report = go()
-    assert (report.outcome, report.exit_code) == (Outcome.FAILED, 1)
+    assert (report.outcome, report.exit_code, report.receipts[0].attempts) == (Outcome.FAILED, 1, 1)
     assert words in str(report.receipts[0].error)
     assert (rows(settings), rows(settings, "written")) == (0, 0)
     assert list((settings.home / "archive" / "objects").rglob("?" * 64))
@@ -143,7 +143,7 @@ def test_a_failed_day_never_hides_and_never_stops_the_others(
 def test_a_source_that_gives_up_is_another_exit_code(go: Callable[..., Report], simulator: Simulator) -> None:
     simulator.inject(Fault("503", times=99))
     report = go(replace(JULY, overrides=("source.attempts=2",)))
-    assert report.exit_code == 5
+    assert (report.exit_code, report.receipts[0].attempts) == (5, 2)
     assert "tried 2 times" in str(report.receipts[0].error)
 
 

@@ -7,10 +7,13 @@ whether it landed.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+import tempfile
 import uuid
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import tenacity
@@ -21,8 +24,6 @@ from aurum_etl.receipt import Written
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.expressions import BooleanExpression
@@ -38,6 +39,27 @@ CATALOG = "aurum"
 NAMESPACE = "iso"
 CHUNK_KEY, ATTEMPT = "aurum.chunk_key", "aurum.attempt"
 _COMMIT_ATTEMPTS = 10
+_OPEN_ATTEMPTS = 4
+
+_WRITABLE = "check that AURUM_HOME is a folder that you may write to"
+_ROOM = "make room on its disk, or point AURUM_HOME at another"
+_ADVICE: dict[int | str | None, str] = {
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.EROFS: _WRITABLE,
+    errno.ENOENT: "check that AURUM_HOME is still where it was",
+    errno.ENOTDIR: "check that nothing but folders is on the way there",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    "SQLITE_CANTOPEN": _WRITABLE,
+    "SQLITE_READONLY": _WRITABLE,
+    "SQLITE_FULL": _ROOM,
+    "SQLITE_BUSY": "another process holds the catalog; try again when it is done",
+    "SQLITE_NOTADB": "put back a copy of catalog.db, or use another AURUM_HOME",
+    "SQLITE_CORRUPT": "put back a copy of catalog.db, or use another AURUM_HOME",
+}
+"""What to do, by the number of an operating system's error or the name of one of SQLite's."""
 
 _PROPERTIES = {
     "format-version": "2",
@@ -92,7 +114,8 @@ class IcebergSink:
     **Twice:** a second commit of the same chunk replaces its scope in one snapshot change; readers see the old rows or
     the new ones, never both and never neither. Files in which the scope owns every row are dropped whole; a file that
     also holds other rows (three nodes fetched again out of a whole day) is rewritten without the scope's rows. A process
-    that is killed between stage and commit leaves files that no snapshot names and no reader sees.
+    that is killed between stage and commit, or interrupted during a commit, leaves files that no snapshot names and no
+    reader sees.
     """
 
     kind = "iceberg"
@@ -108,19 +131,47 @@ class IcebergSink:
         return cls(settings.home)
 
     def open(self) -> None:
-        """See `Sink.open`: reaches the catalog, and makes the tables that are not there."""
+        """See `Sink.open`: reaches the catalog, makes the tables that are not there, and proves that it may write."""
         try:
-            self._catalog = open_catalog(self._home)
-            self._catalog.create_namespace_if_not_exists(NAMESPACE)
-            for contract in CONTRACTS.values():
-                self._check_columns(self._table(contract), contract)
+            self._reach()
+            self._prove_writable()
         except SinkError:
             raise
         except Exception as error:
             raise SinkUnavailable(
-                f"iceberg: catalog {self._home / 'catalog.db'} cannot be opened: {_told(error)}; check that AURUM_HOME is "
-                "a folder that you may write to"
+                f"iceberg: catalog {self._home / 'catalog.db'} cannot be opened: {_told(error)}"
             ) from error
+
+    def _reach(self) -> None:
+        """Open the catalog. Where several processes make a new one at once, the losers find it made when they look again."""
+        from sqlalchemy.exc import IntegrityError, OperationalError
+
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((IntegrityError, OperationalError)),
+            wait=tenacity.wait_random(0.02, 0.2),
+            stop=tenacity.stop_after_attempt(_OPEN_ATTEMPTS),
+            reraise=True,
+        ):
+            with attempt:
+                self.close()
+                self._catalog = open_catalog(self._home)
+                self._catalog.create_namespace_if_not_exists(NAMESPACE)
+                for contract in CONTRACTS.values():
+                    self._check_columns(self._table(contract), contract)
+
+    def _prove_writable(self) -> None:
+        """Better now than after an hour of fetching."""
+        assert self._catalog is not None  # noqa: S101 - the caller made it
+        with self._catalog.engine.connect() as connection:
+            # A write that changes nothing; to begin one is not enough, for SQLite then falls back to reading.
+            connection.exec_driver_sql("delete from iceberg_tables where false")
+            connection.rollback()
+        warehouse = self._home / "warehouse"
+        try:
+            with tempfile.TemporaryFile(dir=warehouse):
+                pass
+        except OSError as error:
+            raise SinkUnavailable(f"iceberg: warehouse {warehouse} cannot be written to: {_told(error)}") from error
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -135,6 +186,8 @@ class IcebergSink:
         try:
             target = self._table(scope.contract)
             files = _write_files(target, table)
+        except SinkError:
+            raise
         except Exception as error:
             raise SinkUnavailable(f"iceberg: rows cannot be written to {self._home}: {_told(error)}") from error
         return _Staged(target, files, scope, table.num_rows)
@@ -193,6 +246,7 @@ class _Staged:
         self._rows = rows
         self._attempt = uuid.uuid4().hex
         self._settled = False
+        """Whether the files are, or may be, part of the table: then nobody may remove them."""
 
     def commit(self) -> Written:
         """See `Staged.commit`: one change of the table, tried again from fresh metadata when others were faster."""
@@ -206,7 +260,6 @@ class _Staged:
         ):
             with attempt:
                 self._commit_once()
-        self._settled = True
         return Written(IcebergSink.kind, ".".join(self._table.name()), self._rows, self._snapshot() or "")
 
     def discard(self) -> None:
@@ -221,6 +274,8 @@ class _Staged:
     def _commit_once(self) -> None:
         try:
             self._table.refresh()
+            # From here until it is known otherwise: an interrupt may come when the catalog has already changed.
+            self._settled = True
             _replace(self._table, self._files, self._scope, {
                 CHUNK_KEY: self._scope.chunk.key,
                 ATTEMPT: self._attempt,
@@ -230,7 +285,9 @@ class _Staged:
         except Exception as error:
             # Whatever it was, the commit may have happened before it: look, then act.
             if self._landed(error):
+                self._settled = True
                 return
+            self._settled = False
             logger().warning("iceberg.conflict", chunk=self._scope.chunk.key, reason=_told(error))
             raise CommitFailed(f"iceberg: {self._scope.chunk.key} was not committed: {_told(error)}") from error
 
@@ -240,8 +297,6 @@ class _Staged:
             self._table.refresh()
             return self._snapshot() is not None
         except Exception as while_looking:  # noqa: BLE001 - see open
-            # Its files may be part of the table now: nobody may remove them.
-            self._settled = True
             raise CommitUnknown(
                 f"iceberg: whether {self._scope.chunk.key} was committed is unknown ({_told(error)}), and the table cannot be "
                 f"read ({_told(while_looking)}); run it again once it can be: the scope is replaced, nothing doubles"
@@ -256,15 +311,23 @@ class _Staged:
 
 
 def _write_files(table: Table, rows: pa.Table) -> list[DataFile]:
-    """Write the rows as data files of the table, one per partition or more.
+    """Write the rows as data files of the table, one per partition or more; all of them or none.
 
     The library writes files only on the way to a commit, or through this function, which it does not promise to keep:
     hence its exact version in pyproject.toml, and this one place.
     """
     from pyiceberg.io.pyarrow import _dataframe_to_data_files
 
+    write_id = uuid.uuid4()
     as_stored = rows.cast(table.schema().as_arrow()).combine_chunks()
-    return list(_dataframe_to_data_files(table.metadata, as_stored, table.io, write_uuid=uuid.uuid4()))
+    try:
+        return list(_dataframe_to_data_files(table.metadata, as_stored, table.io, write_uuid=write_id))
+    except BaseException:
+        # The id is part of the files' names, and nobody else knows them yet.
+        for path in Path(table.location(), "data").rglob(f"*{write_id}*"):
+            with suppress(OSError):
+                path.unlink()
+        raise
 
 
 def _replace(table: Table, files: list[DataFile], scope: Scope, properties: dict[str, str]) -> None:
@@ -301,7 +364,12 @@ def _owned_by(scope: Scope) -> BooleanExpression:
 
 
 def _told(error: BaseException) -> str:
-    """The error in one line, without SQL."""
+    """The error in one line, without SQL, and what to do about it where that is known."""
     if isinstance(cause := getattr(error, "orig", None), sqlite3.Error):
         error = cause
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    code: int | str | None = getattr(error, "errno", None)
+    if isinstance(error, sqlite3.Error):
+        # Extended names say more than is needed: SQLITE_CANTOPEN_ISDIR.
+        code = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
+    told = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{told}; {_ADVICE[code]}" if code in _ADVICE else told

@@ -40,6 +40,8 @@ class MemorySink:
 
     def stage(self, table: pa.Table, scope: Scope) -> _Staged:
         """See `Sink.stage`."""
+        if not table.schema.equals(scope.contract.arrow_schema):
+            raise ValueError(f"{scope.chunk.key}: the table's schema is not the contract's")
         return _Staged(self, table, scope)
 
     def tables(self) -> dict[str, pa.Table]:

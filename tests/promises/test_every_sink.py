@@ -74,6 +74,7 @@ def test_stage_shows_nothing(sink: Sink, settings: Settings) -> None:
 def test_commit_shows_all(sink: Sink, settings: Settings) -> None:
     written = sink.stage(rows(scope(), "A", "B"), scope()).commit()
     assert (written.sink, written.rows) == (sink.kind, 48)
+    assert written.durable == (sink.kind not in sinks.FLEETING)
     assert prices(sink, settings) == {("2026-07-14", "A"): (24, 1.0), ("2026-07-14", "B"): (24, 1.0)}
 
 
@@ -103,6 +104,24 @@ def test_named_locations_replace_themselves_alone(sink: Sink, settings: Settings
     put(sink, scope(LMP_DAY_AHEAD, DAY, "B"), "B", price=2.0)
     assert {location: price for (_, location), (_, price) in prices(sink, settings).items()} == {"A": 1, "B": 2, "C": 1}
     assert len(read(sink, "lmp", settings)) == 72
+
+
+def test_hundreds_of_named_locations_replace_themselves_alone(sink: Sink, settings: Settings) -> None:
+    """More than any store keeps in one comparison, and than a filter nested once per name would bear."""
+    names = [f"N{number:04}" for number in range(1500)]
+    put(sink, scope(), *names, "OTHER")
+    put(sink, scope(LMP_DAY_AHEAD, DAY, *names), *names, price=2.0)
+    found = prices(sink, settings)
+    assert found.pop(("2026-07-14", "OTHER")) == (24, 1.0)
+    assert set(found.values()) == {(24, 2.0)}
+    assert len(found) == 1500
+
+
+def test_a_chunk_without_rows_leaves_none(sink: Sink, settings: Settings) -> None:
+    put(sink, scope(), "A")
+    put(sink, scope(LMP_DAY_AHEAD, NEXT), "A")
+    sink.stage(rows(scope(), "A").slice(0, 0), scope()).commit()
+    assert prices(sink, settings) == {("2026-07-15", "A"): (24, 1.0)}
 
 
 def test_a_class_replaces_its_own_types_alone(sink: Sink, settings: Settings) -> None:
@@ -156,9 +175,7 @@ def test_what_was_settled_cannot_be_committed_again(sink: Sink) -> None:
 
 def test_values_read_back_as_they_were(sink: Sink, settings: Settings) -> None:
     names = ["CA ISO-TAC", "Ünïcode-ñøde 電", "x" * 300, "with 'quotes' and \"double\"", "a,b;c\td"]
-    given = rows(
-        scope(), *names, price=-0.0, price_loss=1e-300, price_ghg=None, revision="FINAL", iso_location_name="Ö"
-    )
+    given = rows(scope(), *names, price=-0.0, price_loss=1e-300, price_ghg=None, revision="", iso_location_name="Ö")
     of = scope()
     sink.stage(given, of).commit()
     found = read(sink, "lmp", settings)
@@ -171,3 +188,8 @@ def test_times_keep_microseconds_and_far_years(sink: Sink, settings: Settings) -
     put(sink, far, "A", published_at=pl.Series(["2026-07-14T01:02:03.000001"]).str.to_datetime(time_zone="UTC")[0])
     row = read(sink, "lmp", settings).row(0, named=True)
     assert (row["interval_start"].year, row["published_at"].microsecond) == (9999, 1)
+
+
+def test_rows_in_another_shape_are_refused(sink: Sink) -> None:
+    with pytest.raises(ValueError, match="schema is not the contract's"):
+        sink.stage(rows(scope(), "A").drop_columns(["revision"]), scope())

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import resource
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
 from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable
 from aurum_etl.settings import read_settings
 from aurum_etl.sinks.iceberg import ATTEMPT, CHUNK_KEY, IcebergSink, open_catalog
-from tests.frames import DAY, rows, scope
+from tests.frames import rows, scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pyiceberg.table import Table
 
@@ -85,6 +92,53 @@ def test_two_processes_that_commit_at_once_both_land(settings: Settings) -> None
     assert counted(settings) == 2 * 6 * 24
 
 
+def test_a_rival_that_makes_the_catalog_in_between_is_no_obstacle(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking for the namespace and making it, another process may have made it."""
+    real = SqlCatalog.namespace_exists
+    rivals = iter([IcebergSink.from_settings(settings)])
+
+    def looked(catalog: SqlCatalog, namespace: str) -> bool:
+        there = real(catalog, namespace)
+        for rival in rivals:
+            rival.open()
+            rival.close()
+        return there
+
+    monkeypatch.setattr(SqlCatalog, "namespace_exists", looked)
+    sink = IcebergSink.from_settings(settings)
+    sink.open()
+    sink.stage(rows(scope(), "A"), scope()).commit()
+    sink.close()
+    assert next(rivals, None) is None
+    assert counted(settings) == 24
+
+
+@pytest.mark.parametrize("already", [(), ("A", "B")], ids=["first write", "replace"])
+def test_a_rival_with_the_same_chunk_leaves_one_copy(
+    settings: Settings, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch, already: tuple[str, ...]
+) -> None:
+    """What has to go is planned anew from the table as the rival left it."""
+    if already:
+        sink.stage(rows(scope(), *already), scope()).commit()
+    rival = IcebergSink.from_settings(settings)
+    rival.open()
+    faster = iter([rival.stage(rows(scope(), "A", "B", price=5.0), scope())])
+    assert sink._catalog is not None
+    real = sink._catalog.commit_table
+
+    def beaten(*arguments: Any) -> Any:
+        for staged in faster:
+            staged.commit()
+        return real(*arguments)
+
+    monkeypatch.setattr(sink._catalog, "commit_table", beaten)
+    sink.stage(rows(scope(), "A", price=9.0), scope()).commit()
+    rival.close()
+    assert table(settings).scan().to_arrow()["price_total"].to_pylist() == [9.0] * 24
+
+
 def test_every_snapshot_tells_which_chunk_made_it(settings: Settings, sink: IcebergSink) -> None:
     for _ in range(2):
         sink.stage(rows(scope(), "A"), scope()).commit()
@@ -113,6 +167,9 @@ class Faulty:
 
     def commit(self, *arguments: Any) -> Any:
         fault = self.faults.pop(0) if self.faults else ""
+        if fault == "interrupt":
+            self.real(*arguments)
+            raise KeyboardInterrupt
         if fault == "before":
             raise ConnectionError("lost before")
         answer = self.real(*arguments)
@@ -171,6 +228,33 @@ def test_an_outcome_that_nobody_can_look_up_keeps_its_files(
     assert counted(settings) == 24
 
 
+def test_an_interrupt_after_the_commit_keeps_its_files(
+    settings: Settings, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the way out everything is discarded, but these files are part of the table already."""
+    staged = sink.stage(rows(scope(), "A"), scope())
+    Faulty(sink, monkeypatch, "interrupt")
+    with pytest.raises(KeyboardInterrupt):
+        staged.commit()
+    staged.discard()
+    assert counted(settings) == 24
+
+
+def test_a_write_that_breaks_off_leaves_no_file(settings: Settings, sink: IcebergSink) -> None:
+    """A full disk should not be filled further: the system itself refuses the file half way."""
+    of = scope()
+    given = rows(of, *(f"N{number:04}" for number in range(3000)))
+    ignored, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(SinkUnavailable, match=r"cannot be written to .*File too large"):
+            sink.stage(given, of)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list((settings.home / "warehouse").rglob("*.parquet"))
+
+
 def test_metadata_files_stay_bounded(settings: Settings, sink: IcebergSink) -> None:
     for _ in range(30):
         sink.stage(rows(scope(), "A"), scope()).commit()
@@ -194,6 +278,59 @@ def test_a_catalog_that_is_no_database_is_named(tmp_path: Path) -> None:
         IcebergSink.from_settings(settings).open()
 
 
-def test_rows_in_another_shape_are_refused(sink: IcebergSink) -> None:
-    with pytest.raises(ValueError, match="schema is not the contract's"):
-        sink.stage(rows(scope(), "A").drop_columns(["revision"]), scope(LMP_DAY_AHEAD, DAY))
+def test_a_catalog_that_is_a_folder_is_named(settings: Settings) -> None:
+    settings.private_folder("catalog.db")
+    with pytest.raises(SinkUnavailable, match=r"catalog\.db cannot be opened: .*check that AURUM_HOME"):
+        IcebergSink.from_settings(settings).open()
+
+
+@contextmanager
+def as_somebody_without_rights() -> Iterator[None]:
+    """Root may write anywhere, so it steps aside."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("locked", "said"),
+    [
+        ("warehouse", r"warehouse .* cannot be written to: PermissionError.*; check that AURUM_HOME"),
+        ("catalog.db", r"catalog\.db cannot be opened: OperationalError: .*readonly.*; check that AURUM_HOME"),
+    ],
+)
+def test_what_can_only_be_read_is_refused_before_anything_is_fetched(locked: str, said: str) -> None:
+    home = Path(tempfile.mkdtemp())
+    try:
+        sink = IcebergSink.from_settings(read_settings({"AURUM_HOME": str(home)}))
+        sink.open()
+        sink.close()
+        for path in (home, *home.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+        (home / locked).chmod(0o555 if locked == "warehouse" else 0o444)
+        with as_somebody_without_rights(), pytest.raises(SinkUnavailable, match=said):
+            sink.open()
+        sink.close()
+    finally:
+        (home / locked).chmod(0o700)
+        shutil.rmtree(home)
+
+
+def test_a_catalog_that_another_process_holds_is_named(
+    settings: Settings, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying again is sensible, and the message says when."""
+    holder = sqlite3.connect(settings.home / "catalog.db", isolation_level=None)
+    holder.execute("begin immediate")
+    monkeypatch.setattr("sqlite3.dbapi2.connect", functools.partial(sqlite3.connect, timeout=0.1))
+    try:
+        with pytest.raises(SinkUnavailable, match=r"database is locked; another process holds the catalog") as caught:
+            sink.open()
+    finally:
+        holder.close()
+    assert caught.value.retryable
