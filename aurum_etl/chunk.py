@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aurum_etl.window import Window, days_of
+from aurum_etl.window import Window, days_of, intersect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,6 +78,15 @@ class Scope:
     equals: Mapping[str, tuple[str | int, ...]] = field(hash=False)
     locations: tuple[str, ...] | None
     operating_dates: tuple[date, ...]
+
+    def meets(self, other: Scope) -> bool:
+        """Whether a row could be in both: then their commits must not be mixed."""
+        if self.contract.kind != other.contract.kind or intersect(self.chunk.window, other.chunk.window) is None:
+            return False
+        if self.locations is not None and other.locations is not None and not set(self.locations) & set(other.locations):
+            return False
+        shared = self.equals.keys() & other.equals.keys()
+        return all(set(self.equals[column]) & set(other.equals[column]) for column in shared)
 
 
 def scope_of(chunk: Chunk, dataset: Dataset) -> Scope:

@@ -364,7 +364,6 @@ def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: boo
 @_json
 def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
     """Say whether specs are right, and if not, what is wrong with them."""
-    from aurum_etl import sinks
     from aurum_etl.adapters import datasets
     from aurum_etl.errors import SpecError
     from aurum_etl.spec import load_spec
@@ -374,7 +373,7 @@ def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
     for path in specs:
         errors: list[str] = []
         try:
-            load_spec(path, (), datasets(), sinks.KINDS)
+            load_spec(path, (), datasets())
         except SpecError as error:
             errors = str(error).splitlines()
         results.append({"spec": str(path), "ok": not errors, "errors": errors})
@@ -389,11 +388,10 @@ def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--json", "_as_json", is_flag=True, help="The same: a schema is JSON.")
 def schema(*, _as_json: bool) -> None:
     """Print the JSON Schema of a spec, for editors."""
-    from aurum_etl import sinks
     from aurum_etl.adapters import datasets
     from aurum_etl.spec import json_schema
 
-    click.echo(json.dumps(json_schema(datasets(), sinks.KINDS), indent=2))
+    click.echo(json.dumps(json_schema(datasets()), indent=2))
 
 
 @cli.command(epilog=EXIT_CODES)

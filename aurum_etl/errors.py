@@ -13,6 +13,7 @@ AurumError
 ├─ SinkError            the store's side
 │  ├─ SinkUnavailable      try again
 │  ├─ CommitFailed         try again
+│  │  └─ Overtaken            another drain has read on: stand back
 │  └─ CommitUnknown        look for the chunk key, then try again
 ├─ WatermarkError       the record of what is done cannot be read or written
 └─ ArchiveError         the archive holds no such answer, or it is damaged
@@ -122,8 +123,16 @@ class CommitFailed(SinkError):
     retryable = True
 
 
+class Overtaken(CommitFailed):
+    """The store stands elsewhere on the topic than this drain: another one of its group has read on."""
+
+    retryable = False
+
+
 class CommitUnknown(SinkError):
-    """The commit may or may not have happened, and the store could not be asked."""
+    """The commit may or may not have happened, and the store could not be asked; a second commit replaces its scope."""
+
+    retryable = True
 
 
 class WatermarkError(AurumError):

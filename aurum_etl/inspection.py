@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aurum_etl.contracts import CONTRACTS
-from aurum_etl.errors import SpecError
+from aurum_etl.errors import AurumError, SinkUnavailable, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +37,7 @@ def connect(settings: Settings, store: Store) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     # Unknown tables would otherwise be looked for among the variables of this program.
     connection.execute(f"set timezone = 'UTC'; set python_enable_replacements = false; create schema {SCHEMA}")
-    stored = dict(_iceberg_tables(settings.home))
+    stored = dict(_iceberg_tables(settings))
     connection.execute(f"set schema = '{SCHEMA}'")
     for kind, contract in CONTRACTS.items():
         rows = _rows(stored[kind]) if kind in stored else contract.arrow_schema.empty_table()
@@ -125,19 +125,24 @@ def write(table: pa.Table, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _iceberg_tables(home: Path) -> Iterator[tuple[str, Table]]:
-    if not (home / "catalog.db").exists():
+def _iceberg_tables(settings: Settings) -> Iterator[tuple[str, Table]]:
+    if "uri" not in settings.catalog and not (settings.home / "catalog.db").exists():
         return
-    from aurum_etl.sinks.iceberg import NAMESPACE, open_catalog
+    from aurum_etl.sinks.iceberg.catalog import NAMESPACE, close_catalog, open_catalog, told
 
-    catalog = open_catalog(home)
     try:
-        for kind in CONTRACTS:
-            identifier = f"{NAMESPACE}.{kind}"
-            if catalog.table_exists(identifier):
-                yield kind, catalog.load_table(identifier)
-    finally:
-        catalog.engine.dispose()
+        catalog = open_catalog(settings)
+        try:
+            for kind in CONTRACTS:
+                identifier = f"{NAMESPACE}.{kind}"
+                if catalog.table_exists(identifier):
+                    yield kind, catalog.load_table(identifier)
+        finally:
+            close_catalog(catalog)
+    except AurumError:
+        raise
+    except Exception as error:
+        raise SinkUnavailable(f"iceberg: the catalog cannot be read: {told(error)}") from error
 
 
 def _rows(table: Table) -> Dataset | pa.Table:
@@ -149,8 +154,10 @@ def _rows(table: Table) -> Dataset | pa.Table:
     if any(task.delete_files for task in tasks) or not tasks:
         # Another engine wrote row-level deletes, which the data files alone don't show; or there is no file at all.
         return table.scan().to_arrow()
-    paths = [PyArrowFileIO.parse_location(task.file.file_path)[2] for task in tasks]
-    return pyarrow.dataset.dataset(paths, schema=table.schema().as_arrow(), format="parquet")
+    places = [PyArrowFileIO.parse_location(task.file.file_path) for task in tasks]
+    filesystem = PyArrowFileIO(table.io.properties).fs_by_scheme(*places[0][:2])
+    paths = [path for _, _, path in places]
+    return pyarrow.dataset.dataset(paths, schema=table.schema().as_arrow(), format="parquet", filesystem=filesystem)
 
 
 def _quarantine(folder: Path) -> Dataset | pa.Table:

@@ -25,7 +25,7 @@ from aurum_etl.pipeline import Workshop, chunks_of, load_chunk
 from aurum_etl.quarantine import Quarantine
 from aurum_etl.receipt import Origin, Outcome
 from aurum_etl.settings import read_settings
-from aurum_etl.spec import load_spec
+from aurum_etl.spec import default_sink, load_spec
 from aurum_etl.watermarks import Store
 from aurum_etl.window import Window, intersect
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aurum_etl.download import Source
     from aurum_etl.receipt import Receipt
     from aurum_etl.settings import Settings
-    from aurum_etl.spec import Spec
+    from aurum_etl.spec import SinkSpec, Spec
 
 PROFILES = ("development", "production")
 _SETTLED_ORDER = (Outcome.FAILED, Outcome.QUARANTINED, Outcome.DONE, Outcome.EMPTY)
@@ -119,9 +119,12 @@ class Prepared:
     """What will be done; for files it is made when they are read."""
 
     @property
-    def sink_kinds(self) -> tuple[str, ...]:
-        """The stores of this run."""
-        return self.flags.sink_kinds or tuple(each.kind for each in self.spec.sinks)
+    def sinks(self) -> tuple[SinkSpec, ...]:
+        """The stores of this run: those of the spec, or those that the flags name, with the spec's options if it has any."""
+        if not self.flags.sink_kinds:
+            return self.spec.sinks
+        known = {each.kind: each for each in self.spec.sinks}
+        return tuple(known.get(kind) or default_sink(kind) for kind in self.flags.sink_kinds)
 
     @property
     def paced(self) -> bool:
@@ -151,7 +154,7 @@ def prepare(spec_path: Path, flags: Flags, settings: Settings | None = None) -> 
     for kind in flags.sink_kinds:
         if kind not in sinks.KINDS:
             raise UsageError(f'--sink: "{kind}" is not one of {", ".join(sorted(sinks.KINDS))}')
-    spec = load_spec(spec_path, flags.overrides, adapters.datasets(), sinks.KINDS)
+    spec = load_spec(spec_path, flags.overrides, adapters.datasets())
     dataset = adapters.dataset(spec.dataset)
     base = settings.base(dataset.iso, adapters.adapter(dataset.iso).default_base)
     prepared = Prepared(
@@ -185,8 +188,8 @@ def perform(prepared: Prepared, seen: Callable[[Receipt], None] = lambda _: None
     receipts: list[Receipt] = []
     with ExitStack() as stack:
         stores = []
-        for kind in prepared.sink_kinds:
-            stores.append(sinks.sink(kind, settings))
+        for each in prepared.sinks:
+            stores.append(sinks.sink(each, settings))
             stack.callback(stores[-1].close)
             stores[-1].open()
         workshop = Workshop(
@@ -226,7 +229,7 @@ def _origin(flags: Flags, base: str, default_base: str) -> Origin:
 
 def _plan(prepared: Prepared) -> Plan:
     spec, dataset, flags = prepared.spec, prepared.dataset, prepared.flags
-    durable = [kind for kind in prepared.sink_kinds if kind not in sinks.FLEETING]
+    durable = [each.kind for each in prepared.sinks if each.kind not in sinks.FLEETING]
     # What no store keeps is never settled.
     settled = prepared.store.settled(dataset.key, spec.selection, durable, simulated=flags.simulated) if durable else []
     asked_for = flags.start is not None or flags.end is not None

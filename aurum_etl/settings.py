@@ -6,7 +6,7 @@ What describes the data is spec, what describes one run is a flag; what describe
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,39 @@ if TYPE_CHECKING:
     from aurum_etl.market import Iso
 
 _MEBIBYTE = 1024 * 1024
+
+# Only these: a Kafka installation's own scripts leave others, such as KAFKA_OPTS, in the environment.
+KAFKA_VARIABLES = {
+    f"KAFKA_{name.upper().replace('.', '_')}": name
+    for name in (
+        "bootstrap.servers",
+        "client.id",
+        "security.protocol",
+        "sasl.mechanism",
+        "sasl.username",
+        "sasl.password",
+        "ssl.ca.location",
+        "ssl.certificate.location",
+        "ssl.key.location",
+        "ssl.key.password",
+        "ssl.endpoint.identification.algorithm",
+    )
+}
+REGISTRY_VARIABLES = {
+    f"SCHEMA_REGISTRY_{name.upper().replace('.', '_')}": name
+    for name in ("url", "basic.auth.user.info", "ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
+}
+CATALOG_VARIABLES = {
+    "AURUM_ICEBERG_URI": "uri",
+    "AURUM_ICEBERG_WAREHOUSE": "warehouse",
+    "AURUM_ICEBERG_TOKEN": "token",
+    "AURUM_ICEBERG_CREDENTIAL": "credential",
+    "AWS_ENDPOINT_URL": "s3.endpoint",
+    "AWS_REGION": "s3.region",
+    "AWS_ACCESS_KEY_ID": "s3.access-key-id",
+    "AWS_SECRET_ACCESS_KEY": "s3.secret-access-key",
+    "AWS_SESSION_TOKEN": "s3.session-token",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +67,14 @@ class Settings:
     """`AURUM_ARCHIVE_KEEP_DAYS`: answers older than this are pruned; None keeps everything."""
     response_max_bytes: int
     """`AURUM_RESPONSE_MAX_MB`: an answer that inflates to more than this is refused."""
+    timescale: str | None = field(default=None, repr=False)
+    """`TIMESCALE_CONNECTION`: the database, as a libpq URI or as `key=value` words."""
+    kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """`KAFKA_BOOTSTRAP_SERVERS` and the other `KAFKA_…` of `KAFKA_VARIABLES`, by librdkafka's names."""
+    registry: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """`SCHEMA_REGISTRY_URL` and the other `SCHEMA_REGISTRY_…` of `REGISTRY_VARIABLES`, by the client's names."""
+    catalog: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """`AURUM_ICEBERG_…` and `AWS_…` of `CATALOG_VARIABLES`, by pyiceberg's names; empty is SQLite under home."""
 
     def base(self, iso: Iso, default: str) -> str:
         """Base address of the ISO, without a slash at its end."""
@@ -69,7 +110,16 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         archive_max_bytes=None if max_mebibytes is None else max_mebibytes * _MEBIBYTE,
         archive_keep_days=_whole_number(variables, "AURUM_ARCHIVE_KEEP_DAYS"),
         response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * _MEBIBYTE,
+        timescale=variables.get("TIMESCALE_CONNECTION") or None,
+        kafka=_named(variables, KAFKA_VARIABLES),
+        registry=_named(variables, REGISTRY_VARIABLES),
+        catalog=_named(variables, CATALOG_VARIABLES),
     )
+
+
+def _named(variables: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    """Those of the variables that are set, by the names that a library has for them."""
+    return {name: variables[variable] for variable, name in names.items() if variables.get(variable)}
 
 
 def _whole_number(variables: Mapping[str, str], name: str) -> int | None:

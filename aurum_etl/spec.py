@@ -1,17 +1,17 @@
 """YAML to `Spec`: what to run, checked before anything is fetched.
 
 An error names the file, the path of the field, the value that stands there and the choices, all faults at once:
-`specs/caiso_lmp.yaml: $.sinks[0].kind: "icebrg" is not one of iceberg, memory`.
+`specs/caiso_lmp.yaml: $.sinks[0].kind: "icebrg" is not one of iceberg, kafka, memory, timescale`.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from aurum_etl.chunk import Selection
 from aurum_etl.errors import SpecError
@@ -65,11 +65,83 @@ class Quality(_Block):
     """Above this share of rejected rows a chunk fails and nothing of it is written; below, they go to quarantine."""
 
 
-class SinkSpec(_Block):
-    """One store."""
+class MemorySpec(_Block):
+    """Tables in memory, gone when the process ends: to try things out."""
 
-    kind: str
-    """Which store: iceberg or memory."""
+    kind: Literal["memory"]
+
+
+class IcebergSpec(_Block):
+    """Iceberg tables; where catalog and warehouse are, the settings say."""
+
+    kind: Literal["iceberg"]
+
+
+class TimescaleSpec(_Block):
+    """TimescaleDB, or PostgreSQL without the extension; the database is named by `TIMESCALE_CONNECTION`."""
+
+    kind: Literal["timescale"]
+    chunk_days: Annotated[int, Field(ge=1, le=366)] = 7
+    """Days of `interval_start` in one piece of a table: a hypertable's chunk, or a partition. Fixed when the table is made."""
+    compress_after_days: Annotated[int, Field(ge=1, le=36500)] | None = 30
+    """Pieces older than this that are not compressed yet are compressed in the background (TimescaleDB); null: never."""
+    retain_days: Annotated[int, Field(ge=1, le=36500)] | None = None
+    """Pieces older than this are dropped by the database (TimescaleDB); null: kept for ever."""
+    aggregates: tuple[Literal["hour", "day"], ...] = ("hour", "day")
+    """Means, minima, maxima and counts that the database keeps up to date (TimescaleDB) or computes when asked."""
+
+    @field_validator("aggregates", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, aggregates: object) -> object:
+        return tuple(aggregates) if isinstance(aggregates, list) else aggregates
+
+
+class KafkaSpec(_Block):
+    """Kafka topics; the brokers are named by `KAFKA_BOOTSTRAP_SERVERS`, the registry by `SCHEMA_REGISTRY_URL`."""
+
+    kind: Literal["kafka"]
+    encoding: Literal["avro", "arrow"] = "avro"
+    """`avro`: one record per message, under the registry. `arrow`: one Arrow IPC stream per message, on a topic of its own."""
+    compression: Literal["lz4", "zstd"] = "lz4"
+    """How batches are compressed on the wire and on disk."""
+    partitions: Annotated[int, Field(ge=1, le=1000)] = 6
+    """Partitions of a topic that is not there yet."""
+    replication: Annotated[int, Field(ge=1, le=9)] | None = None
+    """Copies of each partition of a topic that is not there yet; null: as the broker has it."""
+    retention_days: Annotated[int, Field(ge=1, le=36500)] | None = None
+    """How long a topic that is not there yet keeps its messages; null: as the broker has it."""
+
+
+SinkSpec = Annotated[IcebergSpec | KafkaSpec | MemorySpec | TimescaleSpec, Field(discriminator="kind")]
+StoreSpec = Annotated[IcebergSpec | MemorySpec | TimescaleSpec, Field(discriminator="kind")]
+SINK_SPECS: dict[str, type[_Block]] = {
+    "iceberg": IcebergSpec,
+    "kafka": KafkaSpec,
+    "memory": MemorySpec,
+    "timescale": TimescaleSpec,
+}
+
+
+def default_sink(kind: str) -> SinkSpec:
+    """A store of that kind as it is without options."""
+    model: SinkSpec = TypeAdapter(SinkSpec).validate_python({"kind": kind})
+    return model
+
+
+class DrainSpec(_Block):
+    """What `aurum-etl drain` does with the topic of the dataset."""
+
+    sinks: Annotated[tuple[StoreSpec, ...], Field(min_length=1)]
+    """The stores that are fed from the topic."""
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "aurum-drain"
+    """The consumer group: drains of one group share the work, and the stores keep one position per group."""
+    encoding: Literal["avro", "arrow"] = "avro"
+    """Which of the dataset's topics is read."""
+
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _list_to_tuple(cls, sinks: object) -> object:
+        return tuple(sinks) if isinstance(sinks, list) else sinks
 
 
 class Spec(_Block):
@@ -82,8 +154,10 @@ class Spec(_Block):
     source: Source = Source()
     schedule: Schedule = Schedule()
     quality: Quality = Quality()
-    sinks: Annotated[tuple[SinkSpec, ...], Field(min_length=1)] = (SinkSpec(kind="iceberg"),)
+    sinks: Annotated[tuple[SinkSpec, ...], Field(min_length=1)] = (IcebergSpec(kind="iceberg"),)
     """Where rows go; all of them, or none."""
+    drain: DrainSpec | None = None
+    """Which stores are fed from Kafka."""
 
     @field_validator("sinks", mode="before")
     @classmethod
@@ -97,7 +171,7 @@ class Spec(_Block):
         return Selection(word=nodes) if isinstance(nodes, str) else Selection.named(nodes)
 
 
-def load_spec(path: Path, overrides: Iterable[str], datasets: Mapping[str, Dataset], sink_kinds: Iterable[str]) -> Spec:
+def load_spec(path: Path, overrides: Iterable[str], datasets: Mapping[str, Dataset]) -> Spec:
     """The spec in the file, with `PATH=VALUE` overrides, each checked like the spec itself.
 
     Raises: SpecError if the file cannot be read, or anything in it, or in an override, is not as it should be.
@@ -116,20 +190,21 @@ def load_spec(path: Path, overrides: Iterable[str], datasets: Mapping[str, Datas
     try:
         spec = Spec.model_validate(content)
     except ValidationError as errors:
-        raise SpecError("\n".join(f"{path}: {_explain(error)}" for error in errors.errors())) from None
-    faults = list(_faults_of_meaning(spec, datasets, tuple(sink_kinds)))
+        # A list whose only element is at fault is not empty, too.
+        told = [error for error in errors.errors() if not (error["type"] == "too_short" and error["input"])]
+        raise SpecError("\n".join(f"{path}: {_explain(error)}" for error in told)) from None
+    faults = list(_faults_of_meaning(spec, datasets))
     if faults:
         raise SpecError("\n".join(f"{path}: {fault}" for fault in faults))
     return spec
 
 
-def json_schema(datasets: Iterable[str], sink_kinds: Iterable[str]) -> dict[str, Any]:
+def json_schema(datasets: Iterable[str]) -> dict[str, Any]:
     """JSON Schema of a spec, for editors."""
     schema = Spec.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "aurum_etl spec"
     schema["properties"]["dataset"]["enum"] = sorted(datasets)
-    schema["$defs"]["SinkSpec"]["properties"]["kind"]["enum"] = sorted(sink_kinds)
     return schema
 
 
@@ -193,13 +268,12 @@ def _override(content: dict[str, Any], override: str) -> None:
         raise SpecError(f"--set {path}: {last} is inside something that has no fields")
 
 
-def _faults_of_meaning(spec: Spec, datasets: Mapping[str, Dataset], sink_kinds: tuple[str, ...]) -> Iterable[str]:
+def _faults_of_meaning(spec: Spec, datasets: Mapping[str, Dataset]) -> Iterable[str]:
     """What a schema cannot say: whether the words fit each other."""
-    for number, sink in enumerate(spec.sinks):
-        if sink.kind not in sink_kinds:
-            yield f"$.sinks[{number}].kind: {_shown(sink.kind)} is not one of {', '.join(sorted(sink_kinds))}"
-        if sink.kind in [earlier.kind for earlier in spec.sinks[:number]]:
-            yield f"$.sinks[{number}].kind: {_shown(sink.kind)} stands twice"
+    for place, sinks in (("sinks", spec.sinks), ("drain.sinks", spec.drain.sinks if spec.drain else ())):
+        for number, sink in enumerate(sinks):
+            if sink.kind in [earlier.kind for earlier in sinks[:number]]:
+                yield f"$.{place}[{number}].kind: {_shown(sink.kind)} stands twice"
     dataset = datasets.get(spec.dataset)
     if dataset is None:
         yield f"$.dataset: {_shown(spec.dataset)} is not one of {', '.join(sorted(datasets))}"
@@ -229,14 +303,30 @@ def _faults_of_nodes(source: Source, dataset: Dataset) -> Iterable[str]:
 
 def _explain(error: ErrorDetails) -> str:
     """One fault in one line: path, value, what would be right."""
-    steps = [step for step in error["loc"] if step not in ("str", "tuple[str, ...]")]
-    path = "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        path = f"{_path(error['loc'])}.kind"
+        if error["type"] == "union_tag_not_found":
+            return f"{path}: is missing"
+        choices = error["ctx"]["expected_tags"].replace("'", "")
+        return f"{path}: {_shown(error['ctx']['tag'])} is not one of {choices}"
     kinds: dict[str, Callable[[], str]] = {
         "extra_forbidden": lambda: f"unknown field; the fields here are {', '.join(_fields_at(error['loc'][:-1]))}",
         "missing": lambda: "is missing",
     }
     explain = kinds.get(error["type"])
+    path = _path(error["loc"])
     return f"{path}: {explain()}" if explain else f"{path}: {_shown(error['input'])}: {_lower(error['msg'])}"
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """The place in the YAML; names that only the model has, such as the kind of a union's member, are left out."""
+    steps = [
+        step
+        for number, step in enumerate(location)
+        if step not in ("str", "tuple[str, ...]")
+        and not (number and isinstance(location[number - 1], int) and step in SINK_SPECS)
+    ]
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
@@ -244,10 +334,11 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
         "source": Source,
         "schedule": Schedule,
         "quality": Quality,
-        "sinks": SinkSpec,
+        "drain": DrainSpec,
+        **SINK_SPECS,
     }
-    block = blocks.get(str(location[0]), Spec) if location else Spec
-    return list(block.model_fields)
+    names = [str(step) for step in location if str(step) in blocks]
+    return list((blocks[names[-1]] if names else Spec).model_fields)
 
 
 def _shown(value: object) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def load(folder: Path, text: str, *overrides: str) -> Spec:
     path = folder / "s.yaml"
     path.write_text(text)
-    return load_spec(path, overrides, adapters.datasets(), sinks.KINDS)
+    return load_spec(path, overrides, adapters.datasets())
 
 
 def test_a_spec_needs_no_more_than_its_dataset(tmp_path: Path) -> None:
@@ -48,9 +48,14 @@ def test_a_spec_needs_no_more_than_its_dataset(tmp_path: Path) -> None:
         ),
         ("dataset: caiso_lpm", '$.dataset: "caiso_lpm" is not one of caiso_lmp, caiso_load'),
         ("source: {}", "$.dataset: is missing"),
-        ("dataset: caiso_lmp\nsinks: [{kind: icebrg}]", '$.sinks[0].kind: "icebrg" is not one of iceberg, memory'),
+        ("dataset: caiso_lmp\nsinks: [{kind: icebrg}]", '$.sinks[0].kind: "icebrg" is not one of iceberg, kafka, memory, timescale'),
         ("dataset: caiso_lmp\nsinks: [{kind: iceberg}, {kind: iceberg}]", '$.sinks[1].kind: "iceberg" stands twice'),
         ("dataset: caiso_lmp\nsinks: []", "$.sinks: []"),
+        ("dataset: caiso_lmp\nsinks: [{}]", "$.sinks[0].kind: is missing"),
+        ("dataset: caiso_lmp\nsinks: [{kind: kafka, partitions: 0}]", "$.sinks[0].partitions: 0"),
+        ("dataset: caiso_lmp\nsinks: [{kind: kafka, parts: 2}]", "fields here are kind, encoding, compression, partitions"),
+        ("dataset: caiso_lmp\ndrain: {sinks: [{kind: kafka}]}", '$.drain.sinks[0].kind: "kafka" is not one of iceberg, memory'),
+        ("dataset: caiso_lmp\ndrain: {sinks: [{kind: iceberg}], group: a b}", '$.drain.group: "a b"'),
         (
             "dataset: caiso_lmp\nsource: {nodes: all}",
             '$.source.nodes: "all" is not ALL or ALL_APNODES or a list of ids',
@@ -104,4 +109,4 @@ def test_a_wrong_override_is_told(tmp_path: Path, override: str, message: str) -
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="No such file"):
-        load_spec(tmp_path / "none.yaml", (), adapters.datasets(), sinks.KINDS)
+        load_spec(tmp_path / "none.yaml", (), adapters.datasets())

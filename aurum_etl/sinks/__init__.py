@@ -5,27 +5,31 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from aurum_etl.errors import SpecError
-
 if TYPE_CHECKING:
     from aurum_etl.settings import Settings
-    from aurum_etl.sinks.base import Sink
+    from aurum_etl.sinks.base import Drained, Sink
+    from aurum_etl.spec import SinkSpec, StoreSpec
 
 _SINKS = {
     "iceberg": "aurum_etl.sinks.iceberg:IcebergSink",
+    "kafka": "aurum_etl.sinks.kafka:KafkaSink",
     "memory": "aurum_etl.sinks.memory:MemorySink",
+    "timescale": "aurum_etl.sinks.timescale:TimescaleSink",
 }
 KINDS = tuple(_SINKS)
 FLEETING = frozenset({"memory"})
 """Stores whose rows end with the process."""
 
 
-def sink(kind: str, settings: Settings) -> Sink:
-    """A store of that kind, not opened yet.
+def sink(spec: SinkSpec, settings: Settings) -> Sink:
+    """The store that the spec's block describes, not opened yet.
 
-    Raises: SpecError if there is no such kind; the message lists those that are.
+    Raises: SpecError if the settings do not say where it is.
     """
-    if kind not in _SINKS:
-        raise SpecError(f'sink "{kind}" is not one of {", ".join(sorted(_SINKS))}')
-    module, _, name = _SINKS[kind].partition(":")
-    return cast("Sink", getattr(import_module(module), name).from_settings(settings))
+    module, _, name = _SINKS[spec.kind].partition(":")
+    return cast("Sink", getattr(import_module(module), name).from_spec(spec, settings))
+
+
+def drained(spec: StoreSpec, settings: Settings) -> Drained:
+    """The same for a store that is fed from a topic."""
+    return cast("Drained", sink(spec, settings))

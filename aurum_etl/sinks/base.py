@@ -6,13 +6,60 @@ is discarded on the way out.
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     import pyarrow as pa
 
     from aurum_etl.chunk import Scope
     from aurum_etl.receipt import Written
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a store has taken in a topic; kept in the store, changed together with its rows.
+
+    Chunks may overtake each other on a topic: `offsets` is where reading must begin again so that no row is missed, and
+    `done` tells which of the chunks that are then read once more were taken in already.
+    """
+
+    offsets: Mapping[int, int] = field(default_factory=dict, hash=False)
+    """The offset to read next, by partition."""
+    done: tuple[int, ...] = ()
+    """Offsets, in partition 0, of the markers of chunks that were taken in although they end beyond `offsets`."""
+
+    def holds(self, marker: int) -> bool:
+        """Whether the chunk whose marker has that offset in partition 0 was taken in."""
+        return marker < self.offsets.get(0, 0) or marker in self.done
+
+    def __str__(self) -> str:
+        """The same for equal positions: stores compare it, and keep it."""
+        offsets = {str(partition): self.offsets[partition] for partition in sorted(self.offsets)}
+        return json.dumps({"offsets": offsets, "done": sorted(self.done)}, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str | None) -> Position:
+        """What `str` wrote; the beginning of the topic where a store has nothing."""
+        if not text:
+            return cls()
+        content = json.loads(text)
+        return cls({int(partition): offset for partition, offset in content["offsets"].items()}, tuple(content["done"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step of a drain from one position to the next: part of the commit that it travels with, or nothing happens."""
+
+    group: str
+    topic: str
+    before: Position
+    """What the store must have: if it has anything else, another drain was here, and the commit fails."""
+    after: Position
 
 
 class Staged(Protocol):
@@ -21,7 +68,8 @@ class Staged(Protocol):
     def commit(self) -> Written:
         """Make all of it visible, in place of what the scope held before.
 
-        Raises: CommitFailed if nothing became visible; CommitUnknown if even looking did not tell.
+        Raises: CommitFailed if nothing became visible; CommitUnknown if even looking did not tell; ValueError if it was
+                committed or discarded already.
         """
 
     def discard(self) -> None:
@@ -42,8 +90,53 @@ class Sink(Protocol):
     def stage(self, table: pa.Table, scope: Scope) -> Staged:
         """Take in the rows of one chunk; nothing is visible to readers yet.
 
-        Shape: `table` has exactly the contract's Arrow schema, every row in `scope`, sorted by location and time.
+        Shape:  `table` has exactly the contract's Arrow schema, every row in `scope`, sorted by location and time.
+        Raises: ValueError if it has not; SinkUnavailable if the store does not take it.
         """
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+class Drained(Sink, Protocol):
+    """A store that can be fed from a topic: it keeps the position together with the rows."""
+
+    def stage(self, table: pa.Table, scope: Scope, progress: Progress | None = None) -> Staged:
+        """See `Sink.stage`; the commit also takes that step of the drain, or fails as a whole."""
+
+    def position(self, group: str, topic: str) -> Position:
+        """Where the group stands; the beginning if it never was here."""
+
+    def advance(self, progress: Progress) -> None:
+        """Take a step that brings no rows, such as past a chunk that could not be accepted.
+
+        Raises: CommitFailed if the store stands elsewhere.
+        """
+
+
+def ingested_at(table: pa.Table) -> datetime | None:
+    """The one instant of the attempt that made the rows; None where there is no row."""
+    instant: datetime | None = table.column("ingested_at")[0].as_py() if table.num_rows else None
+    return instant
+
+
+def demand_contract(table: pa.Table, scope: Scope) -> None:
+    """Refuse a table of another shape: every store would read it differently."""
+    if not table.schema.equals(scope.contract.arrow_schema):
+        raise ValueError(f"{scope.chunk.key}: the table's schema is not the contract's")
+
+
+def rows_inside(table: pa.Table, scope: Scope) -> pa.BooleanArray:
+    """Which rows the scope owns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    start, end = (
+        pa.scalar(edge, pa.timestamp("us", "UTC")) for edge in (scope.chunk.window.start, scope.chunk.window.end)
+    )
+    starts = table["interval_start"]
+    inside = pc.and_(pc.greater_equal(starts, start), pc.less(starts, end))
+    words = {**scope.equals, **({} if scope.locations is None else {"iso_location_id": scope.locations})}
+    for column, values in words.items():
+        inside = pc.and_(inside, pc.is_in(table[column], pa.array(values, table.schema.field(column).type)))
+    return inside

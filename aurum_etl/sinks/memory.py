@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aurum_etl.errors import Overtaken
 from aurum_etl.receipt import Written
+from aurum_etl.sinks.base import Position, demand_contract, rows_inside
 
 if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
     from aurum_etl.settings import Settings
+    from aurum_etl.sinks.base import Progress
+    from aurum_etl.spec import MemorySpec
 
 
 class MemorySink:
@@ -25,10 +29,11 @@ class MemorySink:
 
     def __init__(self) -> None:
         self._tables: dict[str, pa.Table] = {}
+        self._positions: dict[tuple[str, str], Position] = {}
         self._lock = threading.Lock()
 
     @classmethod
-    def from_settings(cls, _: Settings) -> Self:
+    def from_spec(cls, _spec: MemorySpec, _settings: Settings) -> Self:
         """There is nothing to set."""
         return cls()
 
@@ -38,27 +43,43 @@ class MemorySink:
     def close(self) -> None:
         """There is nothing to let go of."""
 
-    def stage(self, table: pa.Table, scope: Scope) -> _Staged:
-        """See `Sink.stage`."""
-        if not table.schema.equals(scope.contract.arrow_schema):
-            raise ValueError(f"{scope.chunk.key}: the table's schema is not the contract's")
-        return _Staged(self, table, scope)
+    def stage(self, table: pa.Table, scope: Scope, progress: Progress | None = None) -> _Staged:
+        """See `Drained.stage`."""
+        demand_contract(table, scope)
+        return _Staged(self, table, scope, progress)
+
+    def position(self, group: str, topic: str) -> Position:
+        """See `Drained.position`."""
+        return self._positions.get((group, topic), Position())
+
+    def advance(self, progress: Progress) -> None:
+        """See `Drained.advance`."""
+        with self._lock:
+            self._step(progress)
 
     def tables(self) -> dict[str, pa.Table]:
         """What readers see, by kind."""
         return dict(self._tables)
 
-    def replace(self, table: pa.Table, scope: Scope) -> None:
+    def replace(self, table: pa.Table, scope: Scope, progress: Progress | None) -> None:
         """Put the rows in place of what the scope held."""
         with self._lock:
+            if progress is not None:
+                self._step(progress)
             old = self._tables.get(scope.contract.kind)
-            kept = table if old is None else pa.concat_tables([old.filter(pc.invert(_inside(old, scope))), table])
+            kept = table if old is None else pa.concat_tables([old.filter(pc.invert(rows_inside(old, scope))), table])
             self._tables[scope.contract.kind] = kept
+
+    def _step(self, progress: Progress) -> None:
+        if self.position(progress.group, progress.topic) != progress.before:
+            raise Overtaken(f"memory: another drain of {progress.group} has read on")
+        self._positions[progress.group, progress.topic] = progress.after
 
 
 class _Staged:
-    def __init__(self, sink: MemorySink, table: pa.Table, scope: Scope) -> None:
+    def __init__(self, sink: MemorySink, table: pa.Table, scope: Scope, progress: Progress | None) -> None:
         self._sink = sink
+        self._progress = progress
         self._table: pa.Table | None = table
         self._scope = scope
 
@@ -67,22 +88,9 @@ class _Staged:
         if self._table is None:
             raise ValueError(f"{self._scope.chunk.key}: staged rows can be committed once, and not after a discard")
         table, self._table = self._table, None
-        self._sink.replace(table, self._scope)
+        self._sink.replace(table, self._scope, self._progress)
         return Written(MemorySink.kind, self._scope.contract.kind, table.num_rows, "", durable=False)
 
     def discard(self) -> None:
         """See `Staged.discard`."""
         self._table = None
-
-
-def _inside(table: pa.Table, scope: Scope) -> pa.BooleanArray:
-    """Which rows the scope owns."""
-    start, end = (
-        pa.scalar(edge, pa.timestamp("us", "UTC")) for edge in (scope.chunk.window.start, scope.chunk.window.end)
-    )
-    starts = table["interval_start"]
-    inside = pc.and_(pc.greater_equal(starts, start), pc.less(starts, end))
-    words = {**scope.equals, **({} if scope.locations is None else {"iso_location_id": scope.locations})}
-    for column, values in words.items():
-        inside = pc.and_(inside, pc.is_in(table[column], pa.array(values, table.schema.field(column).type)))
-    return inside

@@ -12,6 +12,8 @@ from aurum_etl import sinks
 from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
+from aurum_etl.sinks.iceberg.catalog import close_catalog
+from aurum_etl.spec import default_sink
 from aurum_etl.sinks.memory import MemorySink
 from tests.frames import DAY, rows, scope
 
@@ -33,18 +35,18 @@ def read(sink: Sink, kind: str, settings: Settings) -> pl.DataFrame:
         case MemorySink():
             table = sink.tables().get(kind, empty)
         case IcebergSink():
-            catalog = open_catalog(settings.home)
+            catalog = open_catalog(settings)
             table = catalog.load_table(f"iso.{kind}").scan().to_arrow()
-            catalog.engine.dispose()
+            close_catalog(catalog)
         case _:
             raise AssertionError(f"no reader for {sink.kind}: a registered sink is tested")
     frame = pl.DataFrame(table).with_columns(pl.col("iso_interval_minutes").cast(pl.Int16))
     return frame.sort("operating_date", "iso_code", "iso_location_id", "interval_start")
 
 
-@pytest.fixture(params=sinks.KINDS)
+@pytest.fixture(params=["iceberg","memory"])
 def sink(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sink]:
-    opened = sinks.sink(request.param, settings)
+    opened = sinks.sink(default_sink(request.param), settings)
     opened.open()
     yield opened
     opened.close()

@@ -25,7 +25,7 @@ each_dataset = pytest.mark.parametrize("key", DATASETS)
 
 @each_dataset
 def test_every_dataset_has_a_spec_that_loads(key: str) -> None:
-    assert load_spec(ROOT / "specs" / f"{key}.yaml", (), DATASETS, sinks.KINDS).dataset == key
+    assert load_spec(ROOT / "specs" / f"{key}.yaml", (), DATASETS).dataset == key
 
 
 def test_every_spec_is_of_a_dataset() -> None:
