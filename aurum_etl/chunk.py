@@ -83,7 +83,11 @@ class Scope:
         """Whether a row could be in both: then their commits must not be mixed."""
         if self.contract.kind != other.contract.kind or intersect(self.chunk.window, other.chunk.window) is None:
             return False
-        if self.locations is not None and other.locations is not None and not set(self.locations) & set(other.locations):
+        if (
+            self.locations is not None
+            and other.locations is not None
+            and not set(self.locations) & set(other.locations)
+        ):
             return False
         shared = self.equals.keys() & other.equals.keys()
         return all(set(self.equals[column]) & set(other.equals[column]) for column in shared)

@@ -1,17 +1,80 @@
-"""What most tests stand on: a home of their own, and one simulator for all."""
+"""What most tests stand on: a home of their own, one simulator for all, and real servers for those that ask."""
 
 from __future__ import annotations
 
+import os
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
 from aurum_etl.settings import Settings, read_settings
 from aurum_etl.simulator import Simulator
+from tests import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+RUN = pytest.StashKey["AbstractContextManager[Path]"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers belong to the whole run: to the process that started it, not to the workers."""
+    if not hasattr(config, "workerinput"):
+        config.stash[RUN] = services.run()
+        config.stash[RUN].__enter__()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RUN in config.stash:
+        config.stash[RUN].__exit__(None, None, None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, reason in services.missing().items():
+        terminalreporter.write_line(f"without {name}: {reason}", yellow=True)
+
+
+def server(name: str) -> dict[str, str]:
+    """Where the server is. Where all are demanded, a missing one is a failure."""
+    try:
+        return services.address(name)
+    except services.Missing as missing:
+        if os.environ.get("AURUM_TEST_DEMAND") == "1":
+            pytest.fail(f"{name}: {missing}")
+        pytest.skip(f"{name}: {missing}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """A database server: the one that `AURUM_TEST_TIMESCALE` names, or one of our own."""
+    return os.environ.get("AURUM_TEST_TIMESCALE") or server("postgres")["dsn"]
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """A new database, gone after the test."""
+    with services.database(postgres) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def kafka() -> dict[str, str]:
+    """Settings of a broker and a schema registry."""
+    return {"KAFKA_BOOTSTRAP_SERVERS": server("kafka")["bootstrap"], "SCHEMA_REGISTRY_URL": server("registry")["url"]}
+
+
+@pytest.fixture(scope="session")
+def s3() -> dict[str, str]:
+    """Settings of an object store, with an empty place of its own in its bucket."""
+    found = server("s3")
+    return {
+        "AWS_ENDPOINT_URL": found["endpoint"],
+        "AWS_ACCESS_KEY_ID": found["key"],
+        "AWS_SECRET_ACCESS_KEY": found["secret"],
+        "AURUM_ICEBERG_WAREHOUSE": f"s3://{found['bucket']}/{secrets.token_hex(8)}",
+    }
 
 
 @pytest.fixture(scope="session")

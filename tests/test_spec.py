@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aurum_etl import adapters, sinks
+from aurum_etl import adapters
 from aurum_etl.chunk import Selection
 from aurum_etl.errors import SpecError
 from aurum_etl.spec import Spec, load_spec
@@ -48,13 +48,22 @@ def test_a_spec_needs_no_more_than_its_dataset(tmp_path: Path) -> None:
         ),
         ("dataset: caiso_lpm", '$.dataset: "caiso_lpm" is not one of caiso_lmp, caiso_load'),
         ("source: {}", "$.dataset: is missing"),
-        ("dataset: caiso_lmp\nsinks: [{kind: icebrg}]", '$.sinks[0].kind: "icebrg" is not one of iceberg, kafka, memory, timescale'),
+        (
+            "dataset: caiso_lmp\nsinks: [{kind: icebrg}]",
+            '$.sinks[0].kind: "icebrg" is not one of iceberg, kafka, memory, timescale',
+        ),
         ("dataset: caiso_lmp\nsinks: [{kind: iceberg}, {kind: iceberg}]", '$.sinks[1].kind: "iceberg" stands twice'),
         ("dataset: caiso_lmp\nsinks: []", "$.sinks: []"),
         ("dataset: caiso_lmp\nsinks: [{}]", "$.sinks[0].kind: is missing"),
         ("dataset: caiso_lmp\nsinks: [{kind: kafka, partitions: 0}]", "$.sinks[0].partitions: 0"),
-        ("dataset: caiso_lmp\nsinks: [{kind: kafka, parts: 2}]", "fields here are kind, encoding, compression, partitions"),
-        ("dataset: caiso_lmp\ndrain: {sinks: [{kind: kafka}]}", '$.drain.sinks[0].kind: "kafka" is not one of iceberg, memory'),
+        (
+            "dataset: caiso_lmp\nsinks: [{kind: kafka, parts: 2}]",
+            "fields here are kind, encoding, compression, partitions",
+        ),
+        (
+            "dataset: caiso_lmp\ndrain: {sinks: [{kind: kafka}]}",
+            '$.drain.sinks[0].kind: "kafka" is not one of iceberg, memory',
+        ),
         ("dataset: caiso_lmp\ndrain: {sinks: [{kind: iceberg}], group: a b}", '$.drain.group: "a b"'),
         (
             "dataset: caiso_lmp\nsource: {nodes: all}",

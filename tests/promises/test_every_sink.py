@@ -13,8 +13,8 @@ from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog
-from aurum_etl.spec import default_sink
 from aurum_etl.sinks.memory import MemorySink
+from aurum_etl.spec import default_sink
 from tests.frames import DAY, rows, scope
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read(sink: Sink, kind: str, settings: Settings) -> pl.DataFrame:
     return frame.sort("operating_date", "iso_code", "iso_location_id", "interval_start")
 
 
-@pytest.fixture(params=["iceberg","memory"])
+@pytest.fixture(params=["iceberg", "memory"])
 def sink(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sink]:
     opened = sinks.sink(default_sink(request.param), settings)
     opened.open()

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from aurum_etl import adapters, errors, sinks
+from aurum_etl import adapters, errors
 from aurum_etl.adapters import adapter
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.normalize import normalize

@@ -90,7 +90,9 @@ def _with_driver(uri: str) -> str:
     from importlib.util import find_spec
 
     if find_spec("psycopg") is None:
-        raise SpecError("AURUM_ICEBERG_URI: a PostgreSQL catalog needs psycopg; pip install 'aurum-etl[postgres-catalog]'")
+        raise SpecError(
+            "AURUM_ICEBERG_URI: a PostgreSQL catalog needs psycopg; pip install 'aurum-etl[postgres-catalog]'"
+        )
     return f"postgresql+psycopg://{uri.partition('://')[2]}"
 
 

@@ -189,9 +189,7 @@ def bounds(table: Table, file: DataFile, column: str) -> tuple[Any, Any]:
     return found[0], found[1]
 
 
-def holds_attempt(
-    table: Table, scope: Scope, paths: set[str], seen: set[str], ingested_at: datetime | None
-) -> bool:
+def holds_attempt(table: Table, scope: Scope, paths: set[str], seen: set[str], ingested_at: datetime | None) -> bool:
     """Whether the table holds these files, or such as came since, of rows that the same chunk wrote then or later.
 
     This is read from the data: the history of snapshots is cut off by expiry, and by catalogs that show the newest alone.

