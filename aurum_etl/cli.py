@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -314,6 +315,43 @@ def status(*, as_json: bool) -> None:
             console.line(f"failed {chunk}: {error}")
     if not found:
         console.line(f"nothing was run yet under {settings.home}")
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.option("--apply", is_flag=True, help="Do it; without this it is only told.")
+@click.option(
+    "--keep-days", type=click.FloatRange(0), default=7, show_default=True, help="Keep snapshots younger than this."
+)
+@click.option(
+    "--orphan-hours",
+    type=click.FloatRange(0),
+    default=24,
+    show_default=True,
+    help="Remove files that no snapshot names when they are older than this; loads that run must be younger.",
+)
+@_json
+def maintain(*, apply: bool, keep_days: float, orphan_hours: float, as_json: bool) -> None:
+    """Look after the Iceberg tables: compact small files, expire snapshots, remove orphans.
+
+    Files whose commit nobody could look up are kept until it is known what became of it.
+    """
+    from dataclasses import asdict
+
+    from aurum_etl.settings import read_settings
+    from aurum_etl.sinks.iceberg import upkeep
+
+    console = _console(as_json)
+    limits = upkeep.Limits(timedelta(days=keep_days), timedelta(hours=orphan_hours))
+    with console.busy("looking after the tables"):
+        found = upkeep.maintain(read_settings(), limits, apply=apply)
+    console.document({"applied": apply, "tables": [asdict(each) for each in found]})
+    console.table(
+        "done" if apply else "would be done",
+        ("table", "small files", "into", "snapshots expired", "orphans", "bytes", "of unknown outcome"),
+        [tuple(asdict(each).values()) for each in found],
+    )
+    if not apply:
+        console.line("nothing was changed; add --apply to do it")
 
 
 @cli.command(epilog=EXIT_CODES)

@@ -65,7 +65,13 @@ def kafka() -> dict[str, str]:
     return {"KAFKA_BOOTSTRAP_SERVERS": server("kafka")["bootstrap"], "SCHEMA_REGISTRY_URL": server("registry")["url"]}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def rest_catalog() -> dict[str, str]:
+    """Settings of an empty REST catalog."""
+    return {"AURUM_ICEBERG_URI": services.new_catalog(server("rest_catalog")["uri"])}
+
+
+@pytest.fixture
 def s3() -> dict[str, str]:
     """Settings of an object store, with an empty place of its own in its bucket."""
     found = server("s3")

@@ -64,6 +64,8 @@ def rows(of: Scope, *locations: str, price: float = 1.0, **constants: object) ->
     """A canonical table: every hour of the scope's window at every location."""
     dataset = {each.key: each for each in (LMP_DAY_AHEAD, LOAD_ACTUAL)}[of.chunk.dataset]
     contract, window = of.contract, of.chunk.window
+    owned = {column: words[0] for column, words in of.equals.items()}
+    minutes = int(owned["iso_interval_minutes"])
     hours = pl.datetime_range(window.start, window.end, "1h", closed="left", time_unit="us", eager=True)
     words: dict[str, object] = {
         "iso_code": dataset.iso.value,
@@ -72,7 +74,6 @@ def rows(of: Scope, *locations: str, price: float = 1.0, **constants: object) ->
         "iso_product": contract.product.value,
         "iso_location_type": "NODE",
         "iso_timezone": dataset.timezone,
-        "iso_interval_minutes": 60,
         "iso_unit": contract.unit.value,
         "iso_subject": contract.subject.value,
         "iso_curve_role": contract.curve_role.value,
@@ -81,6 +82,7 @@ def rows(of: Scope, *locations: str, price: float = 1.0, **constants: object) ->
         "price_total": price,
         "load_mw": price,
         **dataset.words,
+        **owned,
         **constants,
     }
     frame = (
@@ -88,7 +90,7 @@ def rows(of: Scope, *locations: str, price: float = 1.0, **constants: object) ->
         .join(hours.to_frame("interval_start"), how="cross")
         .with_columns(
             series_id=pl.lit("test.") + pl.col("iso_location_id"),
-            interval_end=pl.col("interval_start") + timedelta(hours=1),
+            interval_end=pl.col("interval_start") + timedelta(minutes=minutes),
             operating_date=pl.col("interval_start").dt.convert_time_zone(dataset.timezone).dt.date(),
         )
     )

@@ -258,13 +258,13 @@ def _start_registry(folder: Path, keep: Keep) -> dict[str, str]:
 
 def _start_rest_catalog(folder: Path, keep: Keep) -> dict[str, str]:
     jars, port = rest_catalog_jars(), free_port()
-    (folder / "warehouse").mkdir(parents=True)
+    folder.mkdir()
     keep(
         "java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", str(HERE / "RestCatalog.java"),
-        str(port), str(folder / "catalog.db"), f"file://{folder}/warehouse",
+        str(port), str(folder),
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
-    _wait(lambda: _answers_http(f"{url}/v1/config"), "the REST catalog", folder)
+    _wait(lambda: bool(new_catalog(url)), "the REST catalog", folder)
     return {"uri": url}
 
 
@@ -305,6 +305,12 @@ FETCHES: dict[str, Callable[[], Path]] = {
 def _answers_http(url: str) -> bool:
     with urllib.request.urlopen(url, timeout=2) as answer:
         return bool(answer.status == 200)
+
+
+def new_catalog(url: str) -> str:
+    """Where a new and empty catalog of the REST server is."""
+    with urllib.request.urlopen(url, b"", timeout=10) as answer:
+        return f"http://127.0.0.1:{answer.read().decode()}"
 
 
 def _wait(answers: Callable[[], bool], name: str, folder: Path) -> None:

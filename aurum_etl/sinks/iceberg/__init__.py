@@ -100,8 +100,7 @@ class IcebergSink:
 
     def open(self) -> None:
         """See `Sink.open`: reaches the catalog, makes the tables that are not there, and proves that it may write."""
-        if "warehouse" not in self._settings.catalog:
-            self._settings.private_folder("warehouse")
+        self._settings.private_folder(*(() if "warehouse" in self._settings.catalog else ("warehouse",)))
         try:
             self._reach()
         except (SinkError, SpecError):

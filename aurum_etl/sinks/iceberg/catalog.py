@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -74,6 +75,8 @@ def open_catalog(settings: Settings) -> Catalog:
 
         if "warehouse" not in settings.catalog:
             properties.pop("warehouse")  # such a catalog has one of its own
+        # The server removes old metadata; the library tries it again, and warns each time.
+        logging.getLogger("pyiceberg.catalog").setLevel(logging.ERROR)
         return RestCatalog(CATALOG, uri=uri, **properties)
     elif scheme in ("postgresql", "postgres"):
         uri = _with_driver(uri)

@@ -1,0 +1,1 @@
+"""The contract in the dialects of other systems, generated from its one definition."""
