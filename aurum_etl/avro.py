@@ -29,6 +29,7 @@ _NULL, _VALUE = b"\x00", b"\x02"
 """The branches of a union of null and a type."""
 _GROUP_BITS = 7
 _LONGEST_VARINT = 10
+_SHORT = 1024
 _SLACK = b"\x00" * 16
 """Put behind every message, so that looking at the next bytes never reaches beyond."""
 _INT_LIMIT = 2**31
@@ -90,7 +91,7 @@ def _encoded(values: pa.Array, kind: ColumnType) -> Iterator[bytes | pa.Array]:
     words, numbers = distinct.dictionary, distinct.indices
     if kind is ColumnType.STRING:
         body = words.cast(pa.binary())
-        codes = pc.binary_join_element_wise(_varints(pc.binary_length(body).cast(pa.int64())), body, _EMPTY)
+        codes = pc.binary_join_element_wise(_lengths(pc.binary_length(body)), body, _EMPTY)
     else:
         codes = _varints(words)
     if len(codes) == 1 and values.null_count == 0:
@@ -99,30 +100,42 @@ def _encoded(values: pa.Array, kind: ColumnType) -> Iterator[bytes | pa.Array]:
         yield pc.take(codes, numbers).fill_null(b"") if values.null_count else pc.take(codes, numbers)
 
 
+def _lengths(values: pa.Array) -> pa.Array:
+    """Lengths as varints: nearly all are short, and looked up."""
+    longest = pc.max(values).as_py() or 0
+    return pc.take(_short_lengths(), values) if longest < _SHORT else _varints(values.cast(pa.int64()))
+
+
+@functools.cache
+def _short_lengths() -> pa.Array:
+    return _varints(pa.array(range(_SHORT), pa.int64()))
+
+
 def _varints(values: pa.Array) -> pa.Array:
     """Whole numbers of 64 bits in Avro's variable length: seven bits a byte, lowest first, small magnitudes short."""
-    value = pl.col("value")
-    # Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3; written so that the smallest number does not overflow.
-    magnitude = pl.when(value < 0).then(-(value + 1)).otherwise(value).cast(pl.UInt64)
-    code = pl.col("code")
-    sevens = [(code // 2 ** (_GROUP_BITS * place)) % 128 for place in range(_LONGEST_VARINT)]
-    follows = [(code >= 2 ** (_GROUP_BITS * (place + 1))).cast(pl.UInt64) for place in range(_LONGEST_VARINT - 1)]
-    octets = [seven + follow * 128 for seven, follow in zip(sevens, [*follows, pl.lit(0, pl.UInt64)], strict=True)]
-    built = (
-        pl.Series("value", values)
-        .to_frame()
-        .select(code=magnitude * 2 + (value < 0).cast(pl.UInt64))
-        .select(
-            width=pl.sum_horizontal(follows) + 1,
-            # Sixteen bytes to cut from: a row of an Arrow buffer is the bytes themselves.
-            low=pl.sum_horizontal(octet * 256**place for place, octet in enumerate(octets[:8])),
-            high=pl.sum_horizontal(octet * 256**place for place, octet in enumerate(octets[8:])),
-        )
-    )
+    zigzag, packed = _varint_expressions()
+    built = pl.Series("value", values).to_frame().select(zigzag).select(packed)
     halves = [_octets(built.get_column(name)) for name in ("low", "high")]
     whole = pl.Series("bytes", pc.binary_join_element_wise(*halves, _EMPTY))
     cut = built.with_columns(whole).select(pl.col("bytes").bin.slice(0, pl.col("width")))
     return cut.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary())
+
+
+@functools.cache
+def _varint_expressions() -> tuple[pl.Expr, list[pl.Expr]]:
+    """From `value` to its `code`, and from that to `low` and `high`, sixteen bytes of which the first `width` count."""
+    value, code = pl.col("value"), pl.col("code")
+    # Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3; written so that the smallest number does not overflow.
+    magnitude = pl.when(value < 0).then(-(value + 1)).otherwise(value).cast(pl.UInt64)
+    sevens = [(code // 2 ** (_GROUP_BITS * place)) % 128 for place in range(_LONGEST_VARINT)]
+    follows = [(code >= 2 ** (_GROUP_BITS * (place + 1))).cast(pl.UInt64) for place in range(_LONGEST_VARINT - 1)]
+    octets = [seven + follow * 128 for seven, follow in zip(sevens, [*follows, pl.lit(0, pl.UInt64)], strict=True)]
+    return (magnitude * 2 + (value < 0).cast(pl.UInt64)).alias("code"), [
+        (pl.sum_horizontal(follows) + 1).alias("width"),
+        # A row of an Arrow buffer is the bytes themselves, lowest first.
+        pl.sum_horizontal(octet * 256**place for place, octet in enumerate(octets[:8])).alias("low"),
+        pl.sum_horizontal(octet * 256**place for place, octet in enumerate(octets[8:])).alias("high"),
+    ]
 
 
 def _octets(numbers: pl.Series) -> pa.Array:

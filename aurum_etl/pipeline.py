@@ -17,6 +17,7 @@ from aurum_etl.adapters.base import fetch
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.sinks.base import ORIGIN
 from aurum_etl.telemetry import logger
 from aurum_etl.window import Window, intersect, market_day
 
@@ -186,7 +187,7 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
         _note_findings(progress, chunk, dataset, normalized)
     _keep_rejected(chunk, workshop, progress, normalized, verdict)
     with ExitStack() as undo:
-        table = to_arrow(verdict.accepted, dataset.contract)
+        table = to_arrow(verdict.accepted, dataset.contract).replace_schema_metadata({ORIGIN: progress.origin.value})
         staged: list[Staged] = []
         with progress.step("stage"):
             for sink in workshop.sinks:

@@ -191,7 +191,7 @@ def perform(prepared: Prepared, seen: Callable[[Receipt], None] = lambda _: None
         for each in prepared.sinks:
             stores.append(sinks.sink(each, settings))
             stack.callback(stores[-1].close)
-            stores[-1].open()
+            stores[-1].open(prepared.dataset)
         workshop = Workshop(
             adapter=prepared.adapter,
             dataset=prepared.dataset,

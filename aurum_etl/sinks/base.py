@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from aurum_etl.chunk import Scope
+    from aurum_etl.dataset import Dataset
     from aurum_etl.receipt import Written
+
+ORIGIN = b"aurum.origin"
+"""The table's metadata that tells where its rows came from: for stores that hand it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +29,30 @@ class Position:
     """How far a store has taken in a topic; kept in the store, changed together with its rows.
 
     Chunks may overtake each other on a topic: `offsets` is where reading must begin again so that no row is missed, and
-    `done` tells which of the chunks that are then read once more were taken in already.
+    `done` tells which of the chunks that are then met once more were taken in already.
     """
 
     offsets: Mapping[int, int] = field(default_factory=dict, hash=False)
     """The offset to read next, by partition."""
-    done: tuple[int, ...] = ()
-    """Offsets, in partition 0, of the markers of chunks that were taken in although they end beyond `offsets`."""
+    done: Mapping[str, Mapping[int, int]] = field(default_factory=dict, hash=False)
+    """Attempts at chunks that were taken in and end beyond `offsets`, each with its end in every partition."""
 
-    def holds(self, marker: int) -> bool:
-        """Whether the chunk whose marker has that offset in partition 0 was taken in."""
-        return marker < self.offsets.get(0, 0) or marker in self.done
+    def after(self, attempt: str, ends: Mapping[int, int], offsets: Mapping[int, int]) -> Position:
+        """The position with that attempt taken in, when reading may begin at `offsets`; it never goes back."""
+        reached = {**self.offsets}
+        for partition, offset in offsets.items():
+            reached[partition] = max(offset, reached.get(partition, 0))
+        done = {
+            each: places
+            for each, places in {**self.done, attempt: ends}.items()
+            if any(place >= reached.get(partition, 0) for partition, place in places.items())
+        }
+        return Position(reached, done)
 
     def __str__(self) -> str:
         """The same for equal positions: stores compare it, and keep it."""
-        offsets = {str(partition): self.offsets[partition] for partition in sorted(self.offsets)}
-        return json.dumps({"offsets": offsets, "done": sorted(self.done)}, separators=(",", ":"))
+        content = {"offsets": _by_text(self.offsets), "done": {each: _by_text(self.done[each]) for each in sorted(self.done)}}
+        return json.dumps(content, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str | None) -> Position:
@@ -48,7 +60,15 @@ class Position:
         if not text:
             return cls()
         content = json.loads(text)
-        return cls({int(partition): offset for partition, offset in content["offsets"].items()}, tuple(content["done"]))
+        return cls(_by_number(content["offsets"]), {each: _by_number(ends) for each, ends in content["done"].items()})
+
+
+def _by_text(places: Mapping[int, int]) -> dict[str, int]:
+    return {str(partition): places[partition] for partition in sorted(places)}
+
+
+def _by_number(places: Mapping[str, int]) -> dict[int, int]:
+    return {int(partition): place for partition, place in places.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +101,8 @@ class Sink(Protocol):
 
     kind: str
 
-    def open(self) -> None:
-        """Reach the store and make what it needs, before anything is fetched.
+    def open(self, dataset: Dataset | None = None) -> None:
+        """Reach the store and make what it needs, for that dataset where it makes things one by one.
 
         Raises: SinkUnavailable if the store cannot be reached or has a table of another shape.
         """

@@ -14,6 +14,7 @@ from aurum_etl.sinks.base import Position, demand_contract, rows_inside
 
 if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
+    from aurum_etl.dataset import Dataset
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Progress
     from aurum_etl.spec import MemorySpec
@@ -37,7 +38,7 @@ class MemorySink:
         """There is nothing to set."""
         return cls()
 
-    def open(self) -> None:
+    def open(self, _dataset: Dataset | None = None) -> None:
         """There is nothing to reach."""
 
     def close(self) -> None:

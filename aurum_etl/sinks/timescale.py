@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
 
     from aurum_etl.chunk import Scope
+    from aurum_etl.dataset import Dataset
     from aurum_etl.contracts import Contract
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Progress
@@ -98,7 +99,7 @@ class TimescaleSink:
             )
         return cls(settings.timescale, spec)
 
-    def open(self) -> None:
+    def open(self, _dataset: Dataset | None = None) -> None:
         """See `Sink.open`: connects, and makes or migrates what is not as the contract has it."""
         with self._session() as connection, self._told("cannot be opened"):
             found = _ask(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from aurum_etl.chunk import Scope
+    from aurum_etl.dataset import Dataset
     from aurum_etl.contracts import Contract
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Progress
@@ -98,7 +99,7 @@ class IcebergSink:
         uri = self._settings.catalog.get("uri")
         return uri.rpartition("@")[2] if uri else str(self._settings.home / "catalog.db")
 
-    def open(self) -> None:
+    def open(self, _dataset: Dataset | None = None) -> None:
         """See `Sink.open`: reaches the catalog, makes the tables that are not there, and proves that it may write."""
         self._settings.private_folder(*(() if "warehouse" in self._settings.catalog else ("warehouse",)))
         try:

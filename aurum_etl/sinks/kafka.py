@@ -1,0 +1,532 @@
+"""Kafka topics: the same records as messages, under a schema registry, one transaction per chunk.
+
+Topic `aurum.iso.<iso>.<kind>.v1`, key `series_id`, value Avro in the Confluent wire format. With `encoding: arrow` the
+values are Arrow IPC streams of many rows instead, on `aurum.iso.<iso>.<kind>.arrow.v1`, so that a consumer of either topic
+never meets the other's messages.
+
+**Markers.** Messages that are produced in batches cannot have headers, and headers would repeat the same words a hundred
+thousand times. So a chunk ends, in each of its partitions and always in partition 0, with one marker: key `chunk_key`, no
+value (a tombstone, which record consumers pass over), and in its headers `chunk_key`, `contract_version` and all that is
+needed to put the chunk together again: its parts, the attempt, what it is of and where it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+import zlib
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from aurum_etl.chunk import Chunk, Selection
+from aurum_etl.contracts import CONTRACT_VERSION
+from aurum_etl.errors import CommitFailed, CommitUnknown, SinkError, SinkUnavailable, SpecError
+from aurum_etl.receipt import Origin, Written
+from aurum_etl.sinks.base import ORIGIN, demand_contract, ingested_at
+from aurum_etl.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+    from confluent_kafka import KafkaError, Producer
+
+    from aurum_etl.chunk import Scope
+    from aurum_etl.contracts import Contract
+    from aurum_etl.dataset import Dataset
+    from aurum_etl.market import Iso
+    from aurum_etl.settings import Settings
+    from aurum_etl.spec import KafkaSpec
+
+_SECONDS = 10.0
+"""How long a broker may take to answer."""
+_TRANSACTION_SECONDS = 600
+_ROWS_AT_ONCE = 32_768
+"""Rows that are encoded while those before them are sent."""
+_WAITING_MESSAGES = 200_000
+"""Messages that may wait to be sent: what bounds memory."""
+_ARROW_ROWS = 16_384
+_ARROW_BYTES = 900_000
+"""Below what brokers take in one message unless told otherwise."""
+_DAY_MS = 86_400_000
+_ADVICE = {
+    "_TRANSPORT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
+    "_ALL_BROKERS_DOWN": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
+    "_TIMED_OUT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
+    "_RESOLVE": "check the host names in KAFKA_BOOTSTRAP_SERVERS",
+    "_AUTHENTICATION": "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    "_SSL": "check KAFKA_SSL_CA_LOCATION and KAFKA_SECURITY_PROTOCOL",
+    "TOPIC_AUTHORIZATION_FAILED": "let its owner make the topic, and grant write on it",
+    "CLUSTER_AUTHORIZATION_FAILED": "let an administrator make the topic",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": "grant write on transactional ids that begin with aurum.",
+    "POLICY_VIOLATION": "make the topic by hand as the cluster's policy wants it",
+    "INVALID_REPLICATION_FACTOR": "set the sink's replication to no more than there are brokers",
+    "_FENCED": "another process has begun the same chunk since; what it commits counts",
+    "PRODUCER_FENCED": "another process has begun the same chunk since; what it commits counts",
+    "INVALID_PRODUCER_EPOCH": "another process has begun the same chunk since; what it commits counts",
+}
+"""What to do, by the name of librdkafka's error."""
+
+
+def topic_of(iso: Iso, contract: Contract, encoding: str) -> str:
+    """The topic of one kind of one ISO."""
+    return f"aurum.iso.{iso.slug}.{contract.kind}.{'arrow.' if encoding == 'arrow' else ''}v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The end of a chunk in one partition, as its headers have it."""
+
+    chunk: Chunk
+    attempt: str
+    ingested_at: datetime | None
+    """None for a chunk without rows."""
+    origin: Origin
+    parts: Mapping[int, int]
+    """Messages of the chunk by partition; partition 0 is always there."""
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """As they stand on the topic."""
+        window, selection = self.chunk.window, self.chunk.selection
+        content = {
+            "dataset": self.chunk.dataset,
+            "selection": selection.word or list(selection.names),
+            "start": window.start.isoformat(),
+            "end": window.end.isoformat(),
+            "ingested_at": self.ingested_at and self.ingested_at.isoformat(),
+            "origin": self.origin.value,
+            "attempt": self.attempt,
+            "parts": {str(partition): count for partition, count in sorted(self.parts.items())},
+        }
+        return [
+            ("chunk_key", self.chunk.key.encode()),
+            ("contract_version", CONTRACT_VERSION.encode()),
+            ("aurum.chunk", json.dumps(content, separators=(",", ":")).encode()),
+        ]
+
+    @classmethod
+    def parse(cls, headers: Sequence[tuple[str, bytes]] | None) -> Marker | None:
+        """The marker that the headers hold; None if they hold none.
+
+        Raises: ValueError if they hold one that cannot be read.
+        """
+        found = dict(headers or ())
+        if "aurum.chunk" not in found:
+            return None
+        try:
+            content = json.loads(found["aurum.chunk"])
+            named = content["selection"]
+            return cls(
+                Chunk(
+                    content["dataset"],
+                    Selection(word=named) if isinstance(named, str) else Selection.named(named),
+                    Window(datetime.fromisoformat(content["start"]), datetime.fromisoformat(content["end"])),
+                ),
+                content["attempt"],
+                datetime.fromisoformat(content["ingested_at"]) if content["ingested_at"] else None,
+                Origin(content["origin"]),
+                {int(partition): int(count) for partition, count in content["parts"].items()},
+            )
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"a marker that cannot be read: {error!r}") from error
+
+
+class KafkaSink:
+    """One topic per ISO and kind.
+
+    **Twice:** a second commit of the same chunk appends it again, under the same keys and with a marker of its own:
+    consumers see both, in order, and the later one counts; a drain replaces the one by the other. Consumers with
+    `isolation.level=read_committed` see nothing of a chunk before its commit, and nothing ever of one that was given up.
+    The transactional id is the chunk's, so a process that wakes up late is fenced by whoever began the chunk after it.
+    """
+
+    kind = "kafka"
+
+    def __init__(self, brokers: Mapping[str, str], registry: Mapping[str, str], spec: KafkaSpec) -> None:
+        self._brokers = brokers
+        self._registry = registry
+        self._spec = spec
+        self._prepared: dict[str, tuple[int, bytes]] = {}
+        """Number of partitions, and what stands before every value, by topic."""
+
+    @classmethod
+    def from_spec(cls, spec: KafkaSpec, settings: Settings) -> Self:
+        """The sink at the brokers that the settings name.
+
+        Raises: SpecError if they name none, or no registry where one is needed.
+        """
+        if "bootstrap.servers" not in settings.kafka:
+            raise SpecError("kafka: KAFKA_BOOTSTRAP_SERVERS is not set; it names the brokers, such as localhost:9092")
+        if spec.encoding == "avro" and "url" not in settings.registry:
+            raise SpecError("kafka: SCHEMA_REGISTRY_URL is not set; it names the registry, such as http://localhost:8081")
+        return cls(settings.kafka, settings.registry, spec)
+
+    def open(self, dataset: Dataset | None = None) -> None:
+        """See `Sink.open`: reaches the brokers and the registry, and makes the topic and the subject of the dataset."""
+        from confluent_kafka.admin import AdminClient
+
+        with told("the brokers cannot be reached"):
+            AdminClient(client_settings(self._brokers)).list_topics(timeout=_SECONDS)
+        if self._spec.encoding == "avro":
+            with _told_by_registry("the schema registry cannot be reached"), registry_client(self._registry) as client:
+                client.get_subjects()
+        if dataset is not None:
+            self._prepare(topic_of(dataset.iso, dataset.contract, self._spec.encoding), dataset.contract)
+
+    def close(self) -> None:
+        """See `Sink.close`: connections end with each chunk."""
+
+    def stage(self, table: pa.Table, scope: Scope) -> _Staged:
+        """See `Sink.stage`: produces in a transaction that stays open, so no committed reader sees anything of it."""
+        from aurum_etl.market import Iso
+
+        demand_contract(table, scope)
+        topic = topic_of(Iso(str(scope.equals["iso_code"][0])), scope.contract, self._spec.encoding)
+        partitions, prefix = self._prepare(topic, scope.contract)
+        with told(f"{scope.chunk.key} was not taken"):
+            producer = self._producer(scope.chunk)
+            try:
+                producer.begin_transaction()
+                if self._spec.encoding == "avro":
+                    parts = _produce_records(producer, topic, table, scope.contract, prefix, partitions)
+                else:
+                    parts = _produce_batches(producer, topic, table, scope, partitions)
+                marker = Marker(
+                    scope.chunk, uuid.uuid4().hex, ingested_at(table), _origin(table), {0: 0, **parts}
+                )
+                for partition in marker.parts:
+                    producer.produce(topic, key=scope.chunk.key, partition=partition, headers=marker.headers())
+                producer.flush()
+            except BaseException:
+                _give_up(producer)
+                raise
+        return _Staged(self, producer, topic, marker, table.num_rows)
+
+    def landed(self, topic: str, marker: Marker) -> bool:
+        """Whether that attempt was committed: its marker is looked for in partition 0, newest messages first."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer(
+            {**client_settings(self._brokers), "group.id": f"aurum.look.{marker.attempt}", "isolation.level": "read_committed",
+             "enable.auto.commit": False, "enable.partition.eof": True},
+        )  # fmt: skip
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_SECONDS)
+            reach = 1000
+            while True:
+                start = max(low, high - reach)
+                consumer.assign([TopicPartition(topic, 0, start)])
+                if _holds_marker(consumer, marker):
+                    return True
+                if start == low:
+                    return False
+                reach *= 10
+        finally:
+            consumer.close()
+
+    def _prepare(self, topic: str, contract: Contract) -> tuple[int, bytes]:
+        """The topic's number of partitions and what stands before its values; both are made where they are not there."""
+        if topic not in self._prepared:
+            partitions = self._make_topic(topic)
+            prefix = self._register(topic, contract) if self._spec.encoding == "avro" else b""
+            self._prepared[topic] = partitions, prefix
+        return self._prepared[topic]
+
+    def _make_topic(self, topic: str) -> int:
+        from confluent_kafka import KafkaError, KafkaException
+        from confluent_kafka.admin import AdminClient, NewTopic
+
+        spec = self._spec
+        config = {} if spec.retention_days is None else {"retention.ms": str(spec.retention_days * _DAY_MS)}
+        # Tombstones are markers here: compaction would take records for superseded that are history.
+        config["cleanup.policy"] = "delete"
+        with told(f"topic {topic} cannot be made"):
+            client = AdminClient(client_settings(self._brokers))
+            known = client.list_topics(timeout=_SECONDS).topics
+            if topic in known:
+                return len(known[topic].partitions)
+            new = NewTopic(
+                topic, num_partitions=spec.partitions, replication_factor=spec.replication or -1, config=config
+            )
+            try:
+                client.create_topics([new], operation_timeout=_SECONDS)[topic].result(_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+                return len(client.list_topics(topic, timeout=_SECONDS).topics[topic].partitions)
+        return spec.partitions
+
+    def _register(self, topic: str, contract: Contract) -> bytes:
+        """The header of the contract's messages, after the registry has accepted its schema."""
+        from confluent_kafka.schema_registry import Schema
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        from aurum_etl.avro import header
+        from aurum_etl.exports.avro import avro_json
+
+        subject = f"{topic}-value"
+        with (
+            _told_by_registry(f"the registry does not take the schema of {subject}"),
+            registry_client(self._registry) as client,
+        ):
+            try:
+                level = str(client.get_compatibility(subject))
+            except SchemaRegistryError:
+                level = ""
+            if "BACKWARD" not in level and "FULL" not in level:
+                client.set_compatibility(subject, level="BACKWARD")
+            return header(client.register_schema(subject, Schema(avro_json(contract), "AVRO")))
+
+    def _producer(self, chunk: Chunk) -> Producer:
+        """A producer of this chunk alone, which fences any other that has begun the chunk before."""
+        from confluent_kafka import Producer
+
+        producer = Producer(
+            {
+                **client_settings(self._brokers),
+                "transactional.id": f"aurum.{chunk.key}",
+                "transaction.timeout.ms": _TRANSACTION_SECONDS * 1000,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": self._spec.compression,
+                "linger.ms": 20,
+                "batch.size": 1_000_000,
+                "batch.num.messages": 20_000,
+                "queue.buffering.max.messages": _WAITING_MESSAGES * 2,
+                "queue.buffering.max.kbytes": 1_048_576,
+            }
+        )
+        producer.init_transactions(_SECONDS * 3)
+        return producer
+
+
+class _Staged:
+    """An open transaction with the chunk's messages and markers."""
+
+    def __init__(self, sink: KafkaSink, producer: Producer, topic: str, marker: Marker, rows: int) -> None:
+        self._sink = sink
+        self._producer: Producer | None = producer
+        self._topic = topic
+        self._marker = marker
+        self._rows = rows
+
+    def commit(self) -> Written:
+        """See `Staged.commit`: answers after the brokers have confirmed every message and the transaction."""
+        from confluent_kafka import KafkaException
+
+        if self._producer is None:
+            raise ValueError(f"{self._marker.chunk.key}: staged rows can be committed once, and not after a discard")
+        producer, self._producer = self._producer, None
+        key = self._marker.chunk.key
+        for last in (False, False, True):
+            try:
+                producer.commit_transaction(_SECONDS * 3)
+                break
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.retriable() and not last:
+                    continue  # the same call again goes on where it was
+                if reason.txn_requires_abort() or reason.fatal():
+                    _give_up(producer)
+                    raise CommitFailed(f"kafka: {key} was not committed: {explain(reason)}") from error
+                self._look(error)
+                break
+        producer.close()
+        return Written(KafkaSink.kind, self._topic, self._rows, self._marker.attempt)
+
+    def discard(self) -> None:
+        """See `Staged.discard`."""
+        if self._producer is None:
+            return
+        producer, self._producer = self._producer, None
+        _give_up(producer)
+
+    def _look(self, error: Exception) -> None:
+        """Raise unless the commit happened all the same."""
+        key, told_ = self._marker.chunk.key, explain(error.args[0])
+        try:
+            landed = self._sink.landed(self._topic, self._marker)
+        except Exception as while_looking:
+            raise CommitUnknown(
+                f"kafka: whether {key} was committed is unknown ({told_}), and the brokers cannot be asked ({while_looking}); "
+                "run it again once they can be: the later copy counts"
+            ) from error
+        if not landed:
+            raise CommitFailed(f"kafka: {key} was not committed: {told_}") from error
+
+
+def client_settings(brokers: Mapping[str, str]) -> dict[str, Any]:
+    """What every client is made with; librdkafka's own log goes to ours, and not to standard error."""
+    log = logging.getLogger("aurum_etl.kafka")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    return {"socket.connection.setup.timeout.ms": 10_000, "client.id": "aurum_etl", **brokers, "logger": log}
+
+
+def registry_client(registry: Mapping[str, str]) -> Any:
+    """A client of the schema registry, as a context."""
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    return SchemaRegistryClient({"timeout": _SECONDS, "max.retries": 1, **registry})
+
+
+def explain(error: KafkaError) -> str:
+    """The error in one line, and what to do about it where that is known."""
+    advice = _ADVICE.get(error.name())
+    return f"{error.name()}: {error.str()}" + (f"; {advice}" if advice else "")
+
+
+@contextmanager
+def told(what: str, kind: type[SinkError] = SinkUnavailable) -> Iterator[None]:
+    """Translate librdkafka's errors."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    try:
+        yield
+    except KafkaException as error:
+        reason = error.args[0]
+        raise kind(f"kafka: {what}: {explain(reason) if isinstance(reason, KafkaError) else reason}") from error
+
+
+@contextmanager
+def _told_by_registry(what: str) -> Iterator[None]:
+    """Translate the registry client's errors."""
+    import httpx
+    from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+    try:
+        yield
+    except SchemaRegistryError as error:
+        advice = {
+            401: "check SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO",
+            403: "grant write on the subject",
+            409: "its newest version is of another contract; use another topic, or bring the subject back to this one",
+            422: "its newest version is of another contract; use another topic, or bring the subject back to this one",
+        }.get(error.http_status_code)
+        line = f"{error.http_status_code}: {error.error_message}".splitlines()[0]
+        raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
+    except httpx.HTTPError as error:
+        raise SinkUnavailable(
+            f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"
+        ) from error
+
+
+def _produce_records(
+    producer: Producer, topic: str, table: pa.Table, contract: Contract, prefix: bytes, partitions: int
+) -> dict[int, int]:
+    """One message per row; the next rows are encoded while these are handed to the client. Messages by partition."""
+    counts: Counter[int] = Counter()
+    waiting = deque(table.slice(start, _ROWS_AT_ONCE) for start in range(0, table.num_rows, _ROWS_AT_ONCE))
+    with ThreadPoolExecutor(1, "encode") as ahead:
+        running = ahead.submit(_messages, waiting.popleft(), contract, prefix, partitions) if waiting else None
+        while running is not None:
+            batches = running.result()
+            running = ahead.submit(_messages, waiting.popleft(), contract, prefix, partitions) if waiting else None
+            for partition, batch in batches.items():
+                counts[partition] += len(batch)
+                _produce(producer, topic, partition, batch)
+    return dict(counts)
+
+
+def _messages(rows: pa.Table, contract: Contract, prefix: bytes, partitions: int) -> dict[int, list[dict[str, Any]]]:
+    """The rows as the client takes them, by partition."""
+    import polars as pl
+
+    from aurum_etl.avro import encode
+
+    frame = pl.DataFrame({"key": rows["series_id"], "value": encode(rows, contract, prefix)})
+    keys = frame.get_column("key").unique()
+    places = pl.Series([zlib.crc32(key.encode()) % partitions for key in keys.to_list()], dtype=pl.Int32)
+    placed = frame.with_columns(place=pl.col("key").replace_strict(keys, places))
+    # The client takes Python objects and nothing else: this is the one place where a row becomes one.
+    return {
+        part.item(0, "place"): [
+            {"key": key, "value": value}
+            for key, value in zip(part.get_column("key").to_list(), part.get_column("value").to_list(), strict=True)
+        ]
+        for part in placed.partition_by("place", maintain_order=True)
+    }
+
+
+def _produce(producer: Producer, topic: str, partition: int, batch: list[dict[str, Any]]) -> None:
+    """Hand the messages over; waits where too many are on their way."""
+    from confluent_kafka import KafkaException
+
+    while len(producer) > _WAITING_MESSAGES:
+        producer.poll(0.05)
+    while batch:
+        if producer.produce_batch(topic, batch, partition) == len(batch):
+            return
+        refused = [message for message in batch if "_error" in message]
+        for message in refused:
+            if (error := message.pop("_error")).name() != "_QUEUE_FULL":
+                raise KafkaException(error)
+        batch = refused
+        producer.poll(0.1)
+
+
+def _produce_batches(producer: Producer, topic: str, table: pa.Table, scope: Scope, partitions: int) -> dict[int, int]:
+    """Many rows per message, all of a chunk in one partition. Messages by partition."""
+    partition = zlib.crc32(scope.chunk.key.encode()) % partitions
+    messages = 0
+    for start in range(0, table.num_rows, _ARROW_ROWS):
+        for body in _streams(table.slice(start, _ARROW_ROWS), scope):
+            producer.produce(topic, value=body, key=scope.chunk.key, partition=partition)
+            messages += 1
+    return {partition: messages}
+
+
+def _streams(rows: pa.Table, scope: Scope) -> Iterator[bytes]:
+    """The rows as Arrow IPC streams that brokers take: halved until they are small enough."""
+    import pyarrow as pa
+    import pyarrow.ipc
+
+    output = pa.BufferOutputStream()
+    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+    with pyarrow.ipc.new_stream(output, scope.contract.arrow_schema, options=options) as writer:
+        writer.write_table(rows)
+    body = output.getvalue()
+    if body.size <= _ARROW_BYTES or rows.num_rows == 1:
+        yield body.to_pybytes()
+        return
+    half = rows.num_rows // 2
+    yield from _streams(rows.slice(0, half), scope)
+    yield from _streams(rows.slice(half), scope)
+
+
+def _give_up(producer: Producer) -> None:
+    """Abort what was begun; a producer that cannot is aborted by the brokers in time."""
+    from confluent_kafka import KafkaException
+
+    with suppress(KafkaException):
+        producer.purge()
+        producer.abort_transaction(_SECONDS)
+    with suppress(KafkaException):
+        producer.close()
+
+
+def _holds_marker(consumer: Any, marker: Marker) -> bool:
+    from confluent_kafka import KafkaError, KafkaException
+
+    while True:
+        messages = consumer.consume(1000, timeout=_SECONDS)
+        if not messages:
+            raise TimeoutError("no answer")
+        for message in messages:
+            if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    return False
+                raise KafkaException(error)
+            with suppress(ValueError):
+                found = Marker.parse(message.headers())
+                if found is not None and found.attempt == marker.attempt:
+                    return True
+
+
+def _origin(table: pa.Table) -> Origin:
+    return Origin((table.schema.metadata or {}).get(ORIGIN, Origin.CUSTOM.value.encode()).decode())
