@@ -73,7 +73,9 @@ def _pieces(values: pa.Array, column: Column) -> Iterator[bytes | pa.Array]:
         yield from _encoded(values, column.type)
     else:
         whole = pc.binary_join_element_wise(
-            pa.scalar(_VALUE), *(pa.scalar(p) if isinstance(p, bytes) else p for p in _encoded(values, column.type)), _EMPTY
+            pa.scalar(_VALUE),
+            *(pa.scalar(p) if isinstance(p, bytes) else p for p in _encoded(values, column.type)),
+            _EMPTY,
         )
         yield pc.if_else(values.is_null(), pa.scalar(_NULL), whole)
 
@@ -141,7 +143,9 @@ def _varint_expressions() -> tuple[pl.Expr, list[pl.Expr]]:
 def _octets(numbers: pl.Series) -> pa.Array:
     """The eight bytes of each number, lowest first."""
     array = numbers.to_arrow()
-    return pa.Array.from_buffers(pa.binary(8), len(array), [None, array.buffers()[1]], offset=array.offset).cast(pa.binary())
+    return pa.Array.from_buffers(pa.binary(8), len(array), [None, array.buffers()[1]], offset=array.offset).cast(
+        pa.binary()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +266,11 @@ class _Reader:
     """Positions in messages, moving on field by field; a message found to be none stands still and counts no more."""
 
     def __init__(self, messages: pl.Series) -> None:
-        padded = pc.binary_join_element_wise(messages.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_binary()), pa.scalar(_SLACK, pa.large_binary()), pa.scalar(b"", pa.large_binary()))
+        padded = pc.binary_join_element_wise(
+            messages.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_binary()),
+            pa.scalar(_SLACK, pa.large_binary()),
+            pa.scalar(b"", pa.large_binary()),
+        )
         self._frame = pl.DataFrame({"message": padded}).with_columns(
             size=pl.col("message").bin.size().cast(pl.Int64) - len(_SLACK), at=pl.lit(HEADER_BYTES, pl.Int64)
         )
@@ -289,7 +297,9 @@ class _Reader:
             return self._union(kind, name)
         if isinstance(kind, dict):
             if kind["type"] == "fixed":
-                return self._bytes(pl.Series([int(kind["size"])]).extend_constant(int(kind["size"]), len(self.fine) - 1), name)
+                return self._bytes(
+                    pl.Series([int(kind["size"])]).extend_constant(int(kind["size"]), len(self.fine) - 1), name
+                )
             if kind["type"] == "enum":
                 return self._enum(kind["symbols"], name)
             kind = kind["type"]
@@ -324,7 +334,9 @@ class _Reader:
         if not self.fine.all() or _name(kind) not in ("string", "long", "int"):
             return None
         ends = self._frame[[0, -1]].select("message", "at").rows()
-        spans = [_span(message, at) if _name(kind) == "string" else _varint_end(message, at) - at for message, at in ends]
+        spans = [
+            _span(message, at) if _name(kind) == "string" else _varint_end(message, at) - at for message, at in ends
+        ]
         (first, at), (last, last_at) = ends
         if spans[0] is None or first[at : at + spans[0]] != last[last_at : last_at + spans[0]]:
             return None
@@ -401,14 +413,20 @@ class _Reader:
         place = 1
         while place < _LONGEST_VARINT and (more & self.fine).any():
             if place == 8:
-                tail = pl.col("message").bin.slice(pl.col("at") + 8, 8).bin.reinterpret(dtype=pl.UInt64, endianness="little")
+                tail = (
+                    pl.col("message")
+                    .bin.slice(pl.col("at") + 8, 8)
+                    .bin.reinterpret(dtype=pl.UInt64, endianness="little")
+                )
                 word = self._frame.select(tail).to_series()
             octet = (word // 2 ** (8 * (place % 8))) & 255
             # In the tenth byte there is room for one bit.
             overflows = more & (octet > 1) if place == _LONGEST_VARINT - 1 else None
             if overflows is not None:
                 self.demand(~overflows, f"{name} is longer than a number may be")
-            code = code + ((octet & 127) * 2 ** (_GROUP_BITS * place) if place < 9 else (octet & 1) * 2**63).zip_with(more, pl.Series([0], dtype=pl.UInt64))
+            code = code + ((octet & 127) * 2 ** (_GROUP_BITS * place) if place < 9 else (octet & 1) * 2**63).zip_with(
+                more, pl.Series([0], dtype=pl.UInt64)
+            )
             width = width + more.cast(pl.Int64)
             more = more & ((octet & 128) > 0)
             place += 1

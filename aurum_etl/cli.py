@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_SPEC, EXIT_USAGE, AurumError
+from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -315,6 +315,53 @@ def status(*, as_json: bool) -> None:
             console.line(f"failed {chunk}: {error}")
     if not found:
         console.line(f"nothing was run yet under {settings.home}")
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--follow", is_flag=True, help="Go on for ever.")
+@click.option("--until-end", is_flag=True, help="End at the offsets that the topic has now (this is the default).")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
+)
+@_json
+def drain(*, spec: Path, follow: bool, until_end: bool, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Feed the stores of SPEC's drain block from the Kafka topic of its dataset.
+
+    Every chunk is validated and lands exactly once, whatever is killed when: the stores keep the position together with
+    the rows. Several drains of one group may run: one works, the others stand by. What cannot be decoded goes to the topic
+    aurum.ingest.error.v1.
+    """
+    from aurum_etl.adapters import datasets
+    from aurum_etl.drain import drain as run_drain
+    from aurum_etl.settings import read_settings
+    from aurum_etl.spec import load_spec
+    from aurum_etl.watermarks import Store
+
+    if follow and until_end:
+        raise click.UsageError("--follow goes on for ever, --until-end does not")
+    console, settings = _console(as_json), read_settings()
+    loaded = load_spec(spec, overrides, datasets())
+
+    def seen(receipt: Receipt) -> None:
+        console.line(
+            f"{receipt.chunk.key}: {receipt.outcome}: {receipt.rows_committed} rows {receipt.error or ''}".rstrip()
+        )
+
+    tally = run_drain(loaded, settings, Store(settings.home / "watermarks.duckdb"), follow=follow, seen=seen)
+    console.document(
+        {
+            "topic": tally.topic,
+            "rows": tally.rows,
+            "dead_letters": tally.dead_letters,
+            "chunks": [_receipt_document(receipt) for receipt in tally.receipts],
+        }
+    )
+    console.line(
+        f"{tally.topic}: {tally.rows} rows, {len(tally.receipts)} chunks, {tally.failed} failed, "
+        f"{tally.dead_letters} messages undecodable"
+    )
+    sys.exit(EXIT_CHUNK_FAILED if tally.failed else EXIT_OK)
 
 
 @cli.command(epilog=EXIT_CODES)

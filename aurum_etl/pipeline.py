@@ -100,13 +100,23 @@ def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
     return _work(chunk, workshop, obtain)
 
 
-def load_chunk(chunk: Chunk, workshop: Workshop, normalized: Normalized) -> Receipt:
-    """The same for rows that came out of files."""
+def load_chunk(
+    chunk: Chunk,
+    workshop: Workshop,
+    normalized: Normalized,
+    *,
+    ingested_at: datetime | None = None,
+    raising: tuple[type[AurumError], ...] = (),
+) -> Receipt:
+    """The same for rows that came out of files, or off a topic with the instant of the attempt that put them there.
+
+    Raises: errors of `raising`, for who must do something else about them than note them.
+    """
 
     def obtain(_: _Progress) -> Normalized:
         return normalized
 
-    return _work(chunk, workshop, obtain)
+    return _work(chunk, workshop, obtain, ingested_at, raising)
 
 
 def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) -> dict[Chunk, Normalized]:
@@ -142,13 +152,21 @@ def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) ->
     return chunks
 
 
-def _work(chunk: Chunk, workshop: Workshop, obtain: Callable[[_Progress], Normalized]) -> Receipt:
-    progress = _Progress(datetime.now(UTC), workshop.origin)
+def _work(
+    chunk: Chunk,
+    workshop: Workshop,
+    obtain: Callable[[_Progress], Normalized],
+    ingested_at: datetime | None = None,
+    raising: tuple[type[AurumError], ...] = (),
+) -> Receipt:
+    progress = _Progress(ingested_at or datetime.now(UTC), workshop.origin)
     error: Exception | None = None
     try:
         with _about(chunk):
             outcome = _transform_and_load(chunk, workshop, progress, obtain(progress))
     except AurumError as caught:
+        if isinstance(caught, raising):
+            raise
         outcome, error = Outcome.FAILED, caught
         if isinstance(caught, SourceError):
             progress.attempts = max(progress.attempts, caught.attempts)
@@ -193,7 +211,7 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
             for sink in workshop.sinks:
                 staged.append(sink.stage(table, scope))
                 undo.callback(staged[-1].discard)
-        with progress.step("commit"):
+        with progress.step("commit"), _partly(progress, len(staged)):
             for each in staged:
                 progress.written.append(each.commit())
     logger().info("chunk.committed", chunk=chunk.key, rows=progress.rows_accepted, rejected=progress.rows_rejected)
@@ -208,6 +226,26 @@ def to_arrow(frame: pl.DataFrame, contract: Contract) -> pa.Table:
     import polars as pl
 
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(contract.arrow_schema)
+
+
+@contextmanager
+def _partly(progress: _Progress, stores: int) -> Iterator[None]:
+    """Tell of a chunk that some stores took and another did not; the next run replaces it in all of them."""
+    try:
+        yield
+    except AurumError as error:
+        if progress.written:
+            took = ", ".join(each.sink for each in progress.written)
+            progress.findings.append(
+                Finding(
+                    "every_store_took_it",
+                    Severity.WARNING,
+                    stores - len(progress.written),
+                    f"committed in {took} alone",
+                )
+            )
+            logger().warning("chunk.partly_committed", took=took, error=str(error))
+        raise
 
 
 @contextmanager

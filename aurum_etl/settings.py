@@ -6,6 +6,7 @@ What describes the data is spec, what describes one run is a flag; what describe
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +72,8 @@ class Settings:
     """`TIMESCALE_CONNECTION`: the database, as a libpq URI or as `key=value` words."""
     kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
     """`KAFKA_BOOTSTRAP_SERVERS` and the other `KAFKA_…` of `KAFKA_VARIABLES`, by librdkafka's names."""
+    topic_prefix: str = ""
+    """`AURUM_TOPIC_PREFIX`: stands before the name of every topic, so that several environments can share brokers."""
     registry: Mapping[str, str] = field(default_factory=dict, repr=False)
     """`SCHEMA_REGISTRY_URL` and the other `SCHEMA_REGISTRY_…` of `REGISTRY_VARIABLES`, by the client's names."""
     catalog: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -112,6 +115,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * _MEBIBYTE,
         timescale=variables.get("TIMESCALE_CONNECTION") or None,
         kafka=_named(variables, KAFKA_VARIABLES),
+        topic_prefix=_prefix(variables.get("AURUM_TOPIC_PREFIX", "")),
         registry=_named(variables, REGISTRY_VARIABLES),
         catalog=_named(variables, CATALOG_VARIABLES),
     )
@@ -120,6 +124,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def _named(variables: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
     """Those of the variables that are set, by the names that a library has for them."""
     return {name: variables[variable] for variable, name in names.items() if variables.get(variable)}
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,100}", text):
+        raise SpecError(f'AURUM_TOPIC_PREFIX: "{text}" has other characters than letters, digits, ".", "_" and "-"')
+    return text
 
 
 def _whole_number(variables: Mapping[str, str], name: str) -> int | None:

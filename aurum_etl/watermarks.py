@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from aurum_etl.chunk import Chunk, Selection
-from aurum_etl.errors import WatermarkError
+from aurum_etl.errors import Overtaken, WatermarkError
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.sinks.base import Position
 from aurum_etl.window import Window, days_of, market_day, merge, subtract
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     import duckdb
     import pyarrow as pa
+
+    from aurum_etl.sinks.base import Progress
 
 SCHEMA_VERSION = 1
 _LOCK_SECONDS = 20.0
@@ -91,8 +94,11 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, receipt: Receipt) -> None:
-        """Add one receipt, in one transaction."""
+    def append(self, receipt: Receipt, progress: Progress | None = None) -> None:
+        """Add one receipt, in one transaction with that step of a drain, if there is one.
+
+        Raises: Overtaken if the position on record is not where the step begins.
+        """
         row = (
             receipt.chunk.dataset,
             str(receipt.chunk.selection),
@@ -122,6 +128,44 @@ class Store:
                 f"insert into receipts select coalesce(max(number), 0) + 1, {marks} from receipts",  # noqa: S608 - marks
                 row,
             )
+            if progress is not None:
+                self._step(connection, progress)
+
+    def position(self, group: str, topic: str) -> Position:
+        """How far the receipts of a drain reach; the beginning if there are none."""
+        with self._reading() as connection:
+            if connection is None:
+                return Position()
+            return self._position(connection, group, topic)
+
+    def advance(self, progress: Progress) -> None:
+        """Take a step that brings no receipt.
+
+        Raises: Overtaken if the position on record is not where the step begins.
+        """
+        with self._connection() as connection:
+            self._step(connection, progress)
+
+    def _position(self, connection: duckdb.DuckDBPyConnection, group: str, topic: str) -> Position:
+        # Homes of before there were drains have no such table.
+        if not connection.execute("select 1 from duckdb_tables() where table_name = 'positions'").fetchall():
+            return Position()
+        found = connection.execute(
+            "select position from positions where consumer_group = ? and topic = ?", [group, topic]
+        ).fetchall()
+        return Position.parse(found[0][0] if found else None)
+
+    def _step(self, connection: duckdb.DuckDBPyConnection, progress: Progress) -> None:
+        found = self._position(connection, progress.group, progress.topic)
+        if found != progress.before:
+            raise Overtaken(f"{self.path}: another drain of {progress.group} has read {progress.topic} on to {found}")
+        connection.execute(
+            "create table if not exists positions (consumer_group varchar, topic varchar, position varchar, "
+            "primary key (consumer_group, topic))"
+        )
+        connection.execute(
+            "insert or replace into positions values (?, ?, ?)", [progress.group, progress.topic, str(progress.after)]
+        )
 
     def receipts(self, *, dataset: str | None = None, limit: int | None = None) -> list[Receipt]:
         """Receipts, newest first."""

@@ -59,10 +59,14 @@ def database(postgres: str) -> Iterator[str]:
         yield dsn
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def kafka() -> dict[str, str]:
-    """Settings of a broker and a schema registry."""
-    return {"KAFKA_BOOTSTRAP_SERVERS": server("kafka")["bootstrap"], "SCHEMA_REGISTRY_URL": server("registry")["url"]}
+    """Settings of a broker and a schema registry, with topics of the test's own."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": server("kafka")["bootstrap"],
+        "SCHEMA_REGISTRY_URL": server("registry")["url"],
+        "AURUM_TOPIC_PREFIX": f"test{secrets.token_hex(4)}.",
+    }
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 
 def tables(contract: Contract) -> st.SearchStrategy[pa.Table]:
     columns = {
-        column.name: VALUES[column.type] | (st.none() if column.nullable else st.nothing()) for column in contract.columns
+        column.name: VALUES[column.type] | (st.none() if column.nullable else st.nothing())
+        for column in contract.columns
     }
     rows = st.lists(st.fixed_dictionaries(columns), max_size=6)
     return rows.map(lambda each: pa.Table.from_pylist(each, contract.arrow_schema))
@@ -99,20 +100,27 @@ def test_damaged_messages_are_told_and_harm_no_other(data: st.DataObject) -> Non
     assert set(bad) <= {hurt}
     assert how == "flip" or how == "noise" or bad == [hurt]
     others = [row for number, row in enumerate(table.to_pylist()) if number != hurt]
-    found = [row for number, row in zip(decoded.kept.arg_true(), decoded.table.to_pylist(), strict=True) if number != hurt]
+    found = [
+        row for number, row in zip(decoded.kept.arg_true(), decoded.table.to_pylist(), strict=True) if number != hurt
+    ]
     assert found == others
     if not bad:
         # What can be read is what a reference reader makes of it.
         body = io.BytesIO(messages[hurt][5:])
         read = fastavro.schemaless_reader(body, fastavro.parse_schema(avro_schema(LMP)), None)
         assert isinstance(read, dict)
-        assert read["iso_location_id"] == decoded.table.to_pylist()[decoded.kept.arg_true().index_of(hurt) or 0]["iso_location_id"]
+        assert (
+            read["iso_location_id"]
+            == decoded.table.to_pylist()[decoded.kept.arg_true().index_of(hurt) or 0]["iso_location_id"]
+        )
 
 
 def example() -> pa.Table:
     row: dict[str, Any] = {column.name: "word" for column in LMP.columns if column.type is ColumnType.STRING}
     row |= {column.name: 1.5 for column in LMP.values}
-    row |= dict.fromkeys(("interval_start", "interval_end", "published_at", "ingested_at"), datetime(2026, 7, 14, tzinfo=UTC))
+    row |= dict.fromkeys(
+        ("interval_start", "interval_end", "published_at", "ingested_at"), datetime(2026, 7, 14, tzinfo=UTC)
+    )
     row |= {"iso_interval_minutes": 60, "operating_date": date(2026, 7, 14)}
     return pa.Table.from_pylist([row], LMP.arrow_schema)
 
@@ -144,9 +152,14 @@ def test_a_writer_may_know_more_and_less() -> None:
     ("change", "message"),
     [
         (lambda field: None if field["name"] == "price_total" else field, "no field price_total"),
-        (lambda field: {**field, "type": "string"} if field["name"] == "price_total" else field, "price_total is string"),
         (
-            lambda field: {**field, "type": {"type": "array", "items": "int"}} if field["name"] == "revision" else field,
+            lambda field: {**field, "type": "string"} if field["name"] == "price_total" else field,
+            "price_total is string",
+        ),
+        (
+            lambda field: (
+                {**field, "type": {"type": "array", "items": "int"}} if field["name"] == "revision" else field
+            ),
             "revision is of type array",
         ),
         (

@@ -51,7 +51,10 @@ class Position:
 
     def __str__(self) -> str:
         """The same for equal positions: stores compare it, and keep it."""
-        content = {"offsets": _by_text(self.offsets), "done": {each: _by_text(self.done[each]) for each in sorted(self.done)}}
+        content = {
+            "offsets": _by_text(self.offsets),
+            "done": {each: _by_text(self.done[each]) for each in sorted(self.done)},
+        }
         return json.dumps(content, separators=(",", ":"))
 
     @classmethod

@@ -73,9 +73,9 @@ _ADVICE = {
 """What to do, by the name of librdkafka's error."""
 
 
-def topic_of(iso: Iso, contract: Contract, encoding: str) -> str:
+def topic_of(iso: Iso, contract: Contract, encoding: str, prefix: str = "") -> str:
     """The topic of one kind of one ISO."""
-    return f"aurum.iso.{iso.slug}.{contract.kind}.{'arrow.' if encoding == 'arrow' else ''}v1"
+    return f"{prefix}aurum.iso.{iso.slug}.{contract.kind}.{'arrow.' if encoding == 'arrow' else ''}v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,10 @@ class KafkaSink:
 
     kind = "kafka"
 
-    def __init__(self, brokers: Mapping[str, str], registry: Mapping[str, str], spec: KafkaSpec) -> None:
-        self._brokers = brokers
-        self._registry = registry
+    def __init__(self, settings: Settings, spec: KafkaSpec) -> None:
+        self._brokers = settings.kafka
+        self._registry = settings.registry
+        self._prefix = settings.topic_prefix
         self._spec = spec
         self._prepared: dict[str, tuple[int, bytes]] = {}
         """Number of partitions, and what stands before every value, by topic."""
@@ -163,8 +164,10 @@ class KafkaSink:
         if "bootstrap.servers" not in settings.kafka:
             raise SpecError("kafka: KAFKA_BOOTSTRAP_SERVERS is not set; it names the brokers, such as localhost:9092")
         if spec.encoding == "avro" and "url" not in settings.registry:
-            raise SpecError("kafka: SCHEMA_REGISTRY_URL is not set; it names the registry, such as http://localhost:8081")
-        return cls(settings.kafka, settings.registry, spec)
+            raise SpecError(
+                "kafka: SCHEMA_REGISTRY_URL is not set; it names the registry, such as http://localhost:8081"
+            )
+        return cls(settings, spec)
 
     def open(self, dataset: Dataset | None = None) -> None:
         """See `Sink.open`: reaches the brokers and the registry, and makes the topic and the subject of the dataset."""
@@ -176,7 +179,7 @@ class KafkaSink:
             with _told_by_registry("the schema registry cannot be reached"), registry_client(self._registry) as client:
                 client.get_subjects()
         if dataset is not None:
-            self._prepare(topic_of(dataset.iso, dataset.contract, self._spec.encoding), dataset.contract)
+            self._prepare(self._topic(dataset.iso, dataset.contract), dataset.contract)
 
     def close(self) -> None:
         """See `Sink.close`: connections end with each chunk."""
@@ -186,7 +189,7 @@ class KafkaSink:
         from aurum_etl.market import Iso
 
         demand_contract(table, scope)
-        topic = topic_of(Iso(str(scope.equals["iso_code"][0])), scope.contract, self._spec.encoding)
+        topic = self._topic(Iso(str(scope.equals["iso_code"][0])), scope.contract)
         partitions, prefix = self._prepare(topic, scope.contract)
         with told(f"{scope.chunk.key} was not taken"):
             producer = self._producer(scope.chunk)
@@ -196,9 +199,7 @@ class KafkaSink:
                     parts = _produce_records(producer, topic, table, scope.contract, prefix, partitions)
                 else:
                     parts = _produce_batches(producer, topic, table, scope, partitions)
-                marker = Marker(
-                    scope.chunk, uuid.uuid4().hex, ingested_at(table), _origin(table), {0: 0, **parts}
-                )
+                marker = Marker(scope.chunk, uuid.uuid4().hex, ingested_at(table), _origin(table), {0: 0, **parts})
                 for partition in marker.parts:
                     producer.produce(topic, key=scope.chunk.key, partition=partition, headers=marker.headers())
                 producer.flush()
@@ -228,6 +229,9 @@ class KafkaSink:
                 reach *= 10
         finally:
             consumer.close()
+
+    def _topic(self, iso: Iso, contract: Contract) -> str:
+        return topic_of(iso, contract, self._spec.encoding, self._prefix)
 
     def _prepare(self, topic: str, contract: Contract) -> tuple[int, bytes]:
         """The topic's number of partitions and what stands before its values; both are made where they are not there."""
@@ -289,7 +293,7 @@ class KafkaSink:
         producer = Producer(
             {
                 **client_settings(self._brokers),
-                "transactional.id": f"aurum.{chunk.key}",
+                "transactional.id": f"aurum.{self._prefix}{chunk.key}",
                 "transaction.timeout.ms": _TRANSACTION_SECONDS * 1000,
                 "enable.idempotence": True,
                 "acks": "all",

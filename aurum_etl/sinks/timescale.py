@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
 
     from aurum_etl.chunk import Scope
-    from aurum_etl.dataset import Dataset
     from aurum_etl.contracts import Contract
+    from aurum_etl.dataset import Dataset
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Progress
     from aurum_etl.spec import TimescaleSpec

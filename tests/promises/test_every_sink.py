@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -10,22 +11,24 @@ import polars as pl
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from aurum_etl import sinks
+from aurum_etl import adapters, sinks
 from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
 from aurum_etl.contracts import CONTRACTS
+from aurum_etl.drain import drain_into
 from aurum_etl.market import Iso, Market
 from aurum_etl.settings import read_settings
 from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog
 from aurum_etl.sinks.iceberg.upkeep import stored_files
+from aurum_etl.sinks.kafka import KafkaSink, topic_of
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.sinks.timescale import TimescaleSink
-from aurum_etl.spec import default_sink
+from aurum_etl.spec import DrainSpec, MemorySpec, Spec, default_sink
+from aurum_etl.watermarks import Store
 from tests.frames import DAY, rows, scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from aurum_etl.chunk import Scope
     from aurum_etl.settings import Settings
@@ -50,6 +53,8 @@ def read(sink: Sink, kind: str, settings: Settings) -> pl.DataFrame:
                 cursor.execute("set timezone = 'UTC'")
                 cursor.execute(f"select * from iso_{kind}")
                 table = cursor.fetch_arrow_table()
+        case KafkaSink():
+            return drained(sink, kind, settings)
         case _:
             raise AssertionError(f"no reader for {sink.kind}: a registered sink is tested")
     frame = pl.DataFrame(table).with_columns(pl.col("iso_interval_minutes").cast(pl.Int16))
@@ -62,6 +67,8 @@ PLACES = {
     "iceberg in PostgreSQL and S3": ("database", "s3"),
     "iceberg in REST": ("rest_catalog",),
     "timescale": ("database",),
+    "kafka": ("kafka",),
+    "kafka with arrow": ("kafka",),
 }
 """Each store, and the servers that it is tested with."""
 
@@ -90,10 +97,28 @@ def settings(request: pytest.FixtureRequest, settings: Settings, place: str) -> 
 
 @pytest.fixture
 def sink(place: str, settings: Settings) -> Iterator[Sink]:
-    opened = sinks.sink(default_sink(place.partition(" ")[0]), settings)
-    opened.open()
+    kind, _, encoding = place.partition(" with ")
+    spec = default_sink(kind.partition(" ")[0])
+    opened = sinks.sink(spec.model_copy(update={"encoding": encoding} if encoding else {}), settings)
+    opened.open(LMP_DAY_AHEAD)
     yield opened
     opened.close()
+
+
+def drained(sink: KafkaSink, kind: str, settings: Settings) -> pl.DataFrame:
+    """What a drain makes of the topic: the last complete transaction of each chunk."""
+    memory = MemorySink()
+    block = DrainSpec(
+        sinks=(MemorySpec(kind="memory"),), encoding=sink._spec.encoding, group=f"test.{secrets.token_hex(6)}"
+    )
+    spec = Spec(dataset=f"caiso_{kind}", drain=block)
+    topic = topic_of(Iso.CAISO, CONTRACTS[kind], sink._spec.encoding, settings.topic_prefix)
+    store = Store(settings.home / f"{secrets.token_hex(6)}.duckdb")
+    sink.open(adapters.dataset(f"caiso_{kind}"))
+    tally = drain_into([memory], spec, settings, store, follow=False)
+    assert (tally.topic, tally.dead_letters, tally.failed) == (topic, 0, 0)
+    table = memory.tables().get(kind, CONTRACTS[kind].arrow_schema.empty_table())
+    return pl.DataFrame(table).sort("operating_date", "iso_code", "iso_location_id", "interval_start")
 
 
 def put(sink: Sink, of: Scope, *locations: str, price: float = 1.0, **constants: object) -> None:
@@ -182,6 +207,7 @@ def test_a_class_replaces_its_own_types_alone(sink: Sink, settings: Settings) ->
     assert prices(sink, settings) == {("2026-07-14", "A"): (24, 1.0), ("2026-07-14", "H"): (24, 2.0)}
 
 
+@pytest.mark.parametrize("place", [each for each in PLACES if "kafka" not in each], indirect=True)
 @pytest.mark.parametrize(
     "other",
     [{"iso": Iso.ISONE}, {"market": Market.REAL_TIME}, {"run": "HASP"}, {"interval_minutes": 15}],
