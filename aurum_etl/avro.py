@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from aurum_etl.contracts import ColumnType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from aurum_etl.contracts import Column, Contract
 
@@ -33,7 +33,6 @@ _SHORT = 1024
 _SLACK = b"\x00" * 16
 """Put behind every message, so that looking at the next bytes never reaches beyond."""
 _INT_LIMIT = 2**31
-_EMPTY = pa.scalar(b"", pa.binary())
 
 
 def header(schema_id: int) -> bytes:
@@ -41,28 +40,35 @@ def header(schema_id: int) -> bytes:
     return b"\x00" + schema_id.to_bytes(4, "big")
 
 
-def encode(table: pa.Table, contract: Contract, prefix: bytes) -> pa.BinaryArray:
+def encode(table: pa.Table, contract: Contract, prefix: bytes) -> pa.Array[Any]:
     """One message per row: the prefix and the Avro record, byte for byte as a reference encoder writes it.
 
     Shape:  `table` has the contract's Arrow schema; the messages of one call stay below 2 GB.
     """
     if not table.num_rows:
         return pa.array([], pa.binary())
-    pieces: list[bytes | pa.Array] = [prefix]
+    pieces: list[bytes | pa.Array[Any]] = [prefix]
     for column in contract.columns:
-        chunked = table.column(column.name)
-        for piece in _pieces(chunked.chunk(0) if chunked.num_chunks == 1 else pa.concat_arrays(chunked.chunks), column):
+        chunks = table.column(column.name).chunks
+        for piece in _pieces(chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks), column):
             if isinstance(piece, bytes) and isinstance(pieces[-1], bytes):
                 pieces[-1] += piece  # what is the same in all rows is joined once
             else:
                 pieces.append(piece)
-    if all(isinstance(piece, bytes) for piece in pieces):
-        return pa.repeat(pa.scalar(b"".join(p for p in pieces if isinstance(p, bytes)), pa.binary()), table.num_rows)
-    parts = [pa.scalar(piece, pa.binary()) if isinstance(piece, bytes) else piece for piece in pieces]
-    return pc.binary_join_element_wise(*parts, _EMPTY)
+    if len(pieces) == 1 and isinstance(pieces[0], bytes):
+        return pa.repeat(pa.scalar(pieces[0], pa.binary()), table.num_rows)
+    return _joined(*pieces)
 
 
-def _pieces(values: pa.Array, column: Column) -> Iterator[bytes | pa.Array]:
+def _joined(*parts: bytes | pa.Array[Any]) -> pa.Array[Any]:
+    """The parts one behind the other, row by row; one that is no array is the same in all rows."""
+    join: Any = pc.binary_join_element_wise  # its types describe texts
+    scalars = [pa.scalar(part, pa.binary()) if isinstance(part, bytes) else part for part in parts]
+    joined: pa.Array[Any] = join(*scalars, pa.scalar(b"", pa.binary()))
+    return joined
+
+
+def _pieces(values: pa.Array[Any], column: Column) -> Iterator[bytes | pa.Array[Any]]:
     """The encodings that make up one column: a constant, or an array with an element per row."""
     if not column.nullable:
         yield from _encoded(values, column.type)
@@ -72,15 +78,11 @@ def _pieces(values: pa.Array, column: Column) -> Iterator[bytes | pa.Array]:
         yield _VALUE
         yield from _encoded(values, column.type)
     else:
-        whole = pc.binary_join_element_wise(
-            pa.scalar(_VALUE),
-            *(pa.scalar(p) if isinstance(p, bytes) else p for p in _encoded(values, column.type)),
-            _EMPTY,
-        )
-        yield pc.if_else(values.is_null(), pa.scalar(_NULL), whole)
+        filled = list(_encoded(values, column.type))
+        yield pc.if_else(values.is_null(), pa.scalar(_NULL), _joined(_VALUE, *filled))
 
 
-def _encoded(values: pa.Array, kind: ColumnType) -> Iterator[bytes | pa.Array]:
+def _encoded(values: pa.Array[Any], kind: ColumnType) -> Iterator[bytes | pa.Array[Any]]:
     if kind is ColumnType.DOUBLE:
         # An Avro double is the eight bytes that Arrow has in its buffer.
         raw = pa.Array.from_buffers(pa.binary(8), len(values), [None, values.buffers()[1]], offset=values.offset)
@@ -92,8 +94,8 @@ def _encoded(values: pa.Array, kind: ColumnType) -> Iterator[bytes | pa.Array]:
     distinct = values.dictionary_encode()
     words, numbers = distinct.dictionary, distinct.indices
     if kind is ColumnType.STRING:
-        body = words.cast(pa.binary())
-        codes = pc.binary_join_element_wise(_lengths(pc.binary_length(body)), body, _EMPTY)
+        body: Any = words.cast(pa.binary())
+        codes = _joined(_lengths(pc.binary_length(body)), body)
     else:
         codes = _varints(words)
     if len(codes) == 1 and values.null_count == 0:
@@ -102,23 +104,23 @@ def _encoded(values: pa.Array, kind: ColumnType) -> Iterator[bytes | pa.Array]:
         yield pc.take(codes, numbers).fill_null(b"") if values.null_count else pc.take(codes, numbers)
 
 
-def _lengths(values: pa.Array) -> pa.Array:
+def _lengths(values: pa.Array[Any]) -> pa.Array[Any]:
     """Lengths as varints: nearly all are short, and looked up."""
     longest = pc.max(values).as_py() or 0
     return pc.take(_short_lengths(), values) if longest < _SHORT else _varints(values.cast(pa.int64()))
 
 
 @functools.cache
-def _short_lengths() -> pa.Array:
+def _short_lengths() -> pa.Array[Any]:
     return _varints(pa.array(range(_SHORT), pa.int64()))
 
 
-def _varints(values: pa.Array) -> pa.Array:
+def _varints(values: pa.Array[Any]) -> pa.Array[Any]:
     """Whole numbers of 64 bits in Avro's variable length: seven bits a byte, lowest first, small magnitudes short."""
     zigzag, packed = _varint_expressions()
     built = pl.Series("value", values).to_frame().select(zigzag).select(packed)
     halves = [_octets(built.get_column(name)) for name in ("low", "high")]
-    whole = pl.Series("bytes", pc.binary_join_element_wise(*halves, _EMPTY))
+    whole = pl.Series("bytes", _joined(*halves))
     cut = built.with_columns(whole).select(pl.col("bytes").bin.slice(0, pl.col("width")))
     return cut.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary())
 
@@ -140,7 +142,7 @@ def _varint_expressions() -> tuple[pl.Expr, list[pl.Expr]]:
     ]
 
 
-def _octets(numbers: pl.Series) -> pa.Array:
+def _octets(numbers: pl.Series) -> pa.Array[Any]:
     """The eight bytes of each number, lowest first."""
     array = numbers.to_arrow()
     return pa.Array.from_buffers(pa.binary(8), len(array), [None, array.buffers()[1]], offset=array.offset).cast(
@@ -197,16 +199,6 @@ def decode(messages: pl.Series, writer: Mapping[str, Any], contract: Contract) -
     return Decoded(table, reader.fine, reader.bad())
 
 
-_PRIMITIVES = {
-    "null": pl.Null,
-    "boolean": pl.Boolean,
-    "int": pl.Int32,
-    "long": pl.Int64,
-    "float": pl.Float32,
-    "double": pl.Float64,
-    "string": pl.String,
-    "bytes": pl.Binary,
-}
 _FITS = {
     ColumnType.STRING: {"string"},
     ColumnType.INT16: {"int", "long"},
@@ -266,11 +258,7 @@ class _Reader:
     """Positions in messages, moving on field by field; a message found to be none stands still and counts no more."""
 
     def __init__(self, messages: pl.Series) -> None:
-        padded = pc.binary_join_element_wise(
-            messages.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_binary()),
-            pa.scalar(_SLACK, pa.large_binary()),
-            pa.scalar(b"", pa.large_binary()),
-        )
+        padded = _joined(messages.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary()), _SLACK)
         self._frame = pl.DataFrame({"message": padded}).with_columns(
             size=pl.col("message").bin.size().cast(pl.Int64) - len(_SLACK), at=pl.lit(HEADER_BYTES, pl.Int64)
         )
@@ -295,39 +283,40 @@ class _Reader:
     def _general(self, kind: Any, name: str) -> pl.Series:
         if isinstance(kind, list):
             return self._union(kind, name)
-        if isinstance(kind, dict):
-            if kind["type"] == "fixed":
-                return self._bytes(
-                    pl.Series([int(kind["size"])]).extend_constant(int(kind["size"]), len(self.fine) - 1), name
-                )
-            if kind["type"] == "enum":
-                return self._enum(kind["symbols"], name)
-            kind = kind["type"]
-        match kind:
-            case "null":
-                return pl.Series(name, [None]).extend_constant(None, len(self.fine) - 1)
-            case "boolean":
-                octet = self._fixed(1, pl.UInt8, name)
-                self.demand(octet <= 1, f"{name} is neither true nor false")
-                return octet.cast(pl.Boolean, strict=False)
-            case "int" | "long":
-                values = self._varint(name)
-                if kind == "int":
-                    self.demand(values.is_between(-_INT_LIMIT, _INT_LIMIT - 1), f"{name} is no int")
-                    return values.cast(pl.Int32, strict=False)
-                return values
-            case "float":
-                return self._fixed(4, pl.Float32, name)
-            case "double":
-                return self._fixed(8, pl.Float64, name)
-            case "string" | "bytes":
-                values = self._bytes(self._varint(name), name)
-                if kind == "bytes":
-                    return values
-                text = _text(values)
-                self.demand(text.is_not_null(), f"{name} is not UTF-8")
-                return text
-        raise ValueError(f"field {name} is of type {kind}, which no column can hold")
+        known: dict[str, Callable[[], pl.Series]] = {
+            "null": lambda: self._filled(None).rename(name),
+            "boolean": lambda: self._boolean(name),
+            "int": lambda: self._int(name),
+            "long": lambda: self._varint(name),
+            "float": lambda: self._fixed(4, pl.Float32, name),
+            "double": lambda: self._fixed(8, pl.Float64, name),
+            "bytes": lambda: self._bytes(self._varint(name), name),
+            "string": lambda: self._string(name),
+            "fixed": lambda: self._bytes(self._filled(int(kind["size"])), name),
+            "enum": lambda: self._enum(kind["symbols"], name),
+        }
+        read = known.get(_name(kind))
+        if read is None:
+            raise ValueError(f"field {name} is of type {_name(kind)}, which no column can hold")
+        return read()
+
+    def _filled(self, value: int | None) -> pl.Series:
+        return pl.Series([value]).extend_constant(value, len(self.fine) - 1)
+
+    def _boolean(self, name: str) -> pl.Series:
+        octet = self._fixed(1, pl.UInt8, name)
+        self.demand(octet <= 1, f"{name} is neither true nor false")
+        return octet.cast(pl.Boolean, strict=False)
+
+    def _int(self, name: str) -> pl.Series:
+        values = self._varint(name)
+        self.demand(values.is_between(-_INT_LIMIT, _INT_LIMIT - 1), f"{name} is no int")
+        return values.cast(pl.Int32, strict=False)
+
+    def _string(self, name: str) -> pl.Series:
+        text = _text(self._bytes(self._varint(name), name))
+        self.demand(text.is_not_null(), f"{name} is not UTF-8")
+        return text
 
     def _constant(self, kind: Any, name: str) -> pl.Series | None:
         """The values, if all messages have the same bytes here, as most columns of a chunk do: then one is read for all."""

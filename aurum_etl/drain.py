@@ -12,7 +12,7 @@ import base64
 import json
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ import pyarrow.ipc
 
 from aurum_etl import adapters, avro, sinks
 from aurum_etl.chunk import scope_of
-from aurum_etl.contracts.base import LINEAGE
+from aurum_etl.contracts import LINEAGE
 from aurum_etl.errors import Overtaken, SinkError, SinkUnavailable, SpecError
 from aurum_etl.normalize import Normalized
 from aurum_etl.pipeline import Workshop, load_chunk
@@ -41,10 +41,11 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, Message
 
+    from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.dataset import Dataset
     from aurum_etl.settings import Settings
-    from aurum_etl.sinks.base import Drained, Staged
+    from aurum_etl.sinks.base import Drained, Sink, Staged
     from aurum_etl.spec import Spec
     from aurum_etl.watermarks import Store
 
@@ -56,6 +57,8 @@ _MEMORY_BYTES = 256 * 1024 * 1024
 """Rows of unfinished chunks beyond this wait on disk."""
 _KEPT_BYTES = 64 * 1024
 """How much of an undecodable message goes to the error topic."""
+_PATIENCE_SECONDS = 60.0
+"""So long after one of its ends a chunk may lack others: transactions end on all partitions within moments."""
 _FAILURES = 5
 """So often in a row a store may fail before the drain gives up."""
 
@@ -210,9 +213,7 @@ class _Drain:
             self._tally.dead_letters += letters.send(reading.undecodable())
             if reading.idle:
                 self._advance(reading)
-                if ends is not None and all(
-                    reading.offsets.get(partition, 0) >= end for partition, end in ends.items()
-                ):
+                if ends is not None and reading.is_through(ends):
                     return
 
     def _take(self, whole: _Whole, reading: _Reading) -> None:
@@ -224,7 +225,7 @@ class _Drain:
             for name, position in self._positions.items()
         }
         lacking = [each for each in self._stores if attempt not in self._positions[each.kind].done]
-        receipt = self._load(whole, [_Advancing(each, steps[each.kind]) for each in lacking])
+        receipt = self._load(whole, [_Advancing(each.kind, each, steps[each.kind]) for each in lacking])
         if receipt.outcome is Outcome.FAILED:
             # It will not be better the next time: the reason is on record, and the topic goes on.
             for each in lacking:
@@ -240,7 +241,7 @@ class _Drain:
             if name == "receipts" or name not in held:
                 self._positions[name] = step.after
 
-    def _load(self, whole: _Whole, stores: Sequence[_Advancing]) -> Receipt:
+    def _load(self, whole: _Whole, stores: Sequence[Sink]) -> Receipt:
         marker, chunk = whole.marker, whole.marker.chunk
         dataset = adapters.dataset(chunk.dataset)
         if not any(marker.parts.values()):
@@ -287,7 +288,7 @@ class _Drain:
                 self._positions[name] = after
 
 
-def _load_nothing(marker: Marker, dataset: Dataset, stores: Sequence[_Advancing]) -> Receipt:
+def _load_nothing(marker: Marker, dataset: Dataset, stores: Sequence[Sink]) -> Receipt:
     """A chunk without rows takes the place of one with rows."""
     started = datetime.now(UTC)
     table = dataset.contract.arrow_schema.empty_table().replace_schema_metadata({ORIGIN: marker.origin.value})
@@ -311,17 +312,14 @@ def _load_nothing(marker: Marker, dataset: Dataset, stores: Sequence[_Advancing]
 class _Advancing:
     """A store whose next commit takes a step of the drain as well."""
 
+    kind: str
     store: Drained
     progress: Progress
-
-    @property
-    def kind(self) -> str:
-        return self.store.kind
 
     def open(self, dataset: Dataset | None = None) -> None:
         self.store.open(dataset)
 
-    def stage(self, table: pa.Table, scope: Any) -> Staged:
+    def stage(self, table: pa.Table, scope: Scope) -> Staged:
         return self.store.stage(table, scope, self.progress)
 
     def close(self) -> None:
@@ -349,7 +347,7 @@ class _Part:
         if not self._tables:
             return
         path = folder / f"{id(self)}-{len(self._files)}.arrow"
-        with pyarrow.ipc.new_file(path, self._tables[0].schema) as writer:
+        with pyarrow.ipc.new_file(str(path), self._tables[0].schema) as writer:
             for table in self._tables:
                 writer.write_table(table)
         self._files.append(path)
@@ -368,6 +366,8 @@ class _Whole:
     """A chunk on its way to be whole: parts arrive in any order, each with its marker."""
 
     marker: Marker
+    since: float = field(default_factory=time.monotonic)
+    """When its first end was met, by this process's clock."""
     ends: dict[int, int] = field(default_factory=dict)
     """Offset of the marker, by partition."""
     parts: dict[int, _Part | None] = field(default_factory=dict)
@@ -459,6 +459,8 @@ class _Reading:
         """Rows whose end was not met yet, by partition, chunk key and attempt."""
         self._waiting: dict[str, _Whole] = {}
         """Chunks of which some parts have ended, by attempt."""
+        self._order: deque[str] = deque()
+        """Those whose marker in partition 0 was met, in that order."""
         self._undecodable: list[_Undecodable] = []
         self._folder = tempfile.TemporaryDirectory(prefix="aurum-drain-", dir=settings.private_folder("spill"))
 
@@ -493,17 +495,20 @@ class _Reading:
             for part in rows.pop((each.partition, each.segment), ()):
                 self._rows.setdefault((each.partition, *part.key), _Part(part.first)).add(part.table, part.messages)
             self.offsets[each.partition] = each.offset + 1
-            if each.message.value() is None and (whole := self._end(each)) is not None:
-                del self._waiting[whole.marker.attempt]
-                if not is_done(whole.marker.attempt):
-                    yield whole
-        # Of what was taken in before, other parts lie in front of where reading began.
-        for attempt in [each for each in self._waiting if is_done(each)]:
-            del self._waiting[attempt]
+            if each.message.value() is None:
+                self._end(each, is_done)
+                yield from self._in_order()
         for partition, offset in ended:
             self.offsets[partition] = max(offset, self.offsets.get(partition, 0))
             self._give_up_endless(partition)
+        if self.idle:
+            self._give_up_torn()
+            yield from self._in_order()
         self._bound_memory()
+
+    def is_through(self, ends: Mapping[int, int]) -> bool:
+        """Whether everything before these offsets was read, and no chunk is left that lacks a part."""
+        return not self._waiting and all(self.offsets.get(partition, 0) >= end for partition, end in ends.items())
 
     def undecodable(self) -> list[_Undecodable]:
         """What was found since the last call."""
@@ -534,20 +539,31 @@ class _Reading:
             decoded[rows.partition, rows.segment].append(rows)
         return decoded
 
-    def _end(self, found: _Found) -> _Whole | None:
-        """Note that a chunk has ended in this partition; the chunk, if that makes it whole."""
+    def _in_order(self) -> Iterator[_Whole]:
+        """Whole chunks in the order of their markers in partition 0, which is the order in which they were begun.
+
+        Partitions are read at different speeds, and of two chunks with the same rows the later one has to win.
+        """
+        while self._order and self._waiting[self._order[0]].is_whole:
+            yield self._waiting.pop(self._order.popleft())
+
+    def _end(self, found: _Found, is_done: Callable[[str], bool]) -> None:
+        """Note that a chunk has ended in this partition."""
         try:
             marker = Marker.parse(found.message.headers())
         except ValueError as error:
             self._undecodable.append(_Undecodable(self._topic, found.partition, found.offset, str(error), None))
-            return None
+            return
         if marker is None:
-            return None  # a tombstone of somebody else's
-        whole = self._waiting.setdefault(marker.attempt, _Whole(marker))
+            return  # a tombstone of somebody else's
         at = marker.ingested_at
         part = None if at is None else self._rows.pop((found.partition, marker.chunk.key, at), None)
+        if is_done(marker.attempt):
+            return  # other parts of it may lie in front of where reading began
+        whole = self._waiting.setdefault(marker.attempt, _Whole(marker))
         whole.parts[found.partition], whole.ends[found.partition] = part, found.offset
-        return whole if whole.is_whole else None
+        if found.partition == 0:
+            self._order.append(marker.attempt)
 
     def _give_up_endless(self, partition: int) -> None:
         """At the end of what is committed, rows without a marker are of no transaction of ours: none will come."""
@@ -555,6 +571,16 @@ class _Reading:
             part = self._rows.pop(key)
             reason = f"{part.messages} records of {key[1]} without a marker: not written by aurum_etl"
             self._undecodable.append(_Undecodable(self._topic, partition, part.first, reason, None))
+
+    def _give_up_torn(self) -> None:
+        """A chunk whose other parts do not come has lost them to the topic's retention: what is there is judged alone."""
+        for attempt, whole in self._waiting.items():
+            if time.monotonic() - whole.since < _PATIENCE_SECONDS:
+                continue
+            for partition in whole.marker.parts.keys() - whole.ends.keys():
+                whole.ends[partition], whole.parts[partition] = self.offsets.get(partition, 0), None
+            if attempt not in self._order:
+                self._order.append(attempt)
 
     def _bound_memory(self) -> None:
         parts = [
@@ -617,7 +643,7 @@ class _Decoder:
     def _batches(self, found: Sequence[_Found], refuse: Callable[[int, str], None]) -> Iterator[_Rows]:
         for index, each in enumerate(found):
             try:
-                with pyarrow.ipc.open_stream(each.message.value()) as reader:
+                with pyarrow.ipc.open_stream(each.message.value() or b"") as reader:
                     table = reader.read_all()
                 table.validate(full=True)
             except (pa.ArrowInvalid, OSError) as error:
@@ -728,7 +754,8 @@ class _DeadLetters:
 
 def _make_error_topic(settings: Settings, topic: str) -> None:
     from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient, NewTopic
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
 
     try:
         client = AdminClient(client_settings(settings.kafka))

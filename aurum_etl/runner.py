@@ -123,7 +123,7 @@ class Prepared:
         """The stores of this run: those of the spec, or those that the flags name, with the spec's options if it has any."""
         if not self.flags.sink_kinds:
             return self.spec.sinks
-        known = {each.kind: each for each in self.spec.sinks}
+        known: dict[str, SinkSpec] = {each.kind: each for each in self.spec.sinks}
         return tuple(known.get(kind) or default_sink(kind) for kind in self.flags.sink_kinds)
 
     @property

@@ -14,9 +14,10 @@ from tests import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-RUN = pytest.StashKey["AbstractContextManager[Path]"]()
+RUN: pytest.StashKey[AbstractContextManager[Path]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:

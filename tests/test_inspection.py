@@ -21,7 +21,7 @@ from aurum_etl.errors import SpecError
 from aurum_etl.plot import draw
 from aurum_etl.quarantine import Quarantine, rejected
 from aurum_etl.settings import Settings, read_settings
-from aurum_etl.sinks.iceberg import iceberg_schema
+from aurum_etl.sinks.iceberg.catalog import iceberg_schema
 from aurum_etl.watermarks import Store
 from tests.frames import DAY, chunk, rows, scope
 from tests.test_watermarks import day, receipt

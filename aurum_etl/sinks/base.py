@@ -102,7 +102,9 @@ class Staged(Protocol):
 class Sink(Protocol):
     """A place where frames go."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """The word for it in specs: `iceberg`."""
 
     def open(self, dataset: Dataset | None = None) -> None:
         """Reach the store and make what it needs, for that dataset where it makes things one by one.

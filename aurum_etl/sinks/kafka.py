@@ -31,7 +31,7 @@ from aurum_etl.sinks.base import ORIGIN, demand_contract, ingested_at
 from aurum_etl.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
     from confluent_kafka import KafkaError, Producer
@@ -90,7 +90,7 @@ class Marker:
     parts: Mapping[int, int]
     """Messages of the chunk by partition; partition 0 is always there."""
 
-    def headers(self) -> list[tuple[str, bytes]]:
+    def headers(self) -> list[tuple[str, str | bytes | None]]:
         """As they stand on the topic."""
         window, selection = self.chunk.window, self.chunk.selection
         content = {
@@ -110,8 +110,8 @@ class Marker:
         ]
 
     @classmethod
-    def parse(cls, headers: Sequence[tuple[str, bytes]] | None) -> Marker | None:
-        """The marker that the headers hold; None if they hold none.
+    def parse(cls, headers: Any) -> Marker | None:
+        """The marker that a message's headers hold; None if they hold none.
 
         Raises: ValueError if they hold one that cannot be read.
         """
@@ -243,7 +243,8 @@ class KafkaSink:
 
     def _make_topic(self, topic: str) -> int:
         from confluent_kafka import KafkaError, KafkaException
-        from confluent_kafka.admin import AdminClient, NewTopic
+        from confluent_kafka.admin import AdminClient
+        from confluent_kafka.cimpl import NewTopic
 
         spec = self._spec
         config = {} if spec.retention_days is None else {"retention.ms": str(spec.retention_days * _DAY_MS)}
@@ -355,7 +356,7 @@ class _Staged:
         key, told_ = self._marker.chunk.key, explain(error.args[0])
         try:
             landed = self._sink.landed(self._topic, self._marker)
-        except Exception as while_looking:
+        except Exception as while_looking:  # noqa: BLE001 - whatever it is, nothing is known
             raise CommitUnknown(
                 f"kafka: whether {key} was committed is unknown ({told_}), and the brokers cannot be asked ({while_looking}); "
                 "run it again once they can be: the later copy counts"
@@ -523,7 +524,7 @@ def _holds_marker(consumer: Any, marker: Marker) -> bool:
             raise TimeoutError("no answer")
         for message in messages:
             if (error := message.error()) is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name
                     return False
                 raise KafkaException(error)
             with suppress(ValueError):

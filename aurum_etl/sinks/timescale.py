@@ -189,7 +189,7 @@ class TimescaleSink:
         from adbc_driver_postgresql import dbapi
 
         with self._told("cannot be reached"):
-            connection = dbapi.connect(_with_defaults(self._dsn))
+            connection: Connection = dbapi.connect(_with_defaults(self._dsn))
         with self._told("cannot be reached"):
             # Partitions are told in UTC, whatever the server or the user prefers.
             _do(connection, "set timezone = 'UTC'", f"set lock_timeout = '{_LOCK_SECONDS}s'", "set datestyle = 'ISO'")
@@ -260,7 +260,7 @@ class TimescaleSink:
                 f"timescale: table {fact} is not of this contract; columns that differ: {', '.join(sorted(differing))}; "
                 "rename it, or use another schema or database"
             )
-        kind, comment = relations[fact]
+        comment = relations[fact][1]
         if "aurum_etl {" in comment:
             # The width of the pieces was fixed when the table was made.
             made = json.loads(comment.partition("aurum_etl ")[2])
@@ -319,7 +319,7 @@ class TimescaleSink:
             connection.commit()
             self._partitions.add(name)
 
-    def _place_numbers(self, connection: Connection, table: pa.Table) -> pa.Array:
+    def _place_numbers(self, connection: Connection, table: pa.Table) -> pa.Array[Any]:
         """The number of each row's place; places that are new get one, in a transaction of their own."""
         import polars as pl
 
@@ -364,7 +364,9 @@ class TimescaleSink:
         connection.rollback()
         return pl.concat([empty, *(self._places[iso] for iso in isos)])
 
-    def _replace(self, connection: Connection, table: pa.Table, scope: Scope, places: pa.Array, number: int) -> None:
+    def _replace(
+        self, connection: Connection, table: pa.Table, scope: Scope, places: pa.Array[Any], number: int
+    ) -> None:
         import pyarrow as pa
 
         layout = self._layout
@@ -403,7 +405,7 @@ class _Staged:
         connection, self._connection = self._connection, None
         try:
             connection.commit()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the commit may have happened before it
             _drop(connection)
             self._look(error)
         except BaseException:
@@ -430,7 +432,7 @@ class _Staged:
         key, told = self._scope.chunk.key, self._sink.explain(error)
         try:
             landed = self._sink.landed(self._scope, self._attempt)
-        except Exception as while_looking:
+        except Exception as while_looking:  # noqa: BLE001 - see above
             raise CommitUnknown(
                 f"timescale: whether {key} was committed is unknown ({told}), and the database cannot be asked "
                 f"({self._sink.explain(while_looking)}); run it again once it can be: the scope is replaced, nothing doubles"
@@ -514,7 +516,7 @@ def _owned_by(scope: Scope) -> tuple[str, tuple[str, ...]]:
         values.append(json.dumps(list(choices)))
         texts = f"array(select jsonb_array_elements_text(${len(values)}::jsonb))"
         if column == "iso_location_type":
-            terms.append(f"place = any(array(select number from iso_place where iso_location_type = any({texts})))")
+            terms.append(f"place = any(array(select number from iso_place where iso_location_type = any({texts})))")  # noqa: S608
         else:
             kind = "::smallint[]" if column == "iso_interval_minutes" else ""
             terms.append(f"{column} = any({texts}{kind})")

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from aurum_etl.contracts import CONTRACTS, ColumnType, Contract
-from aurum_etl.sinks.iceberg import iceberg_schema
+from aurum_etl.sinks.iceberg.catalog import iceberg_schema
 from aurum_etl.validate import pandera_schema
 
 ALL = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=list(CONTRACTS))

@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -23,8 +24,6 @@ from tests.frames import DAY, rows, scope
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import pyarrow as pa
 
     from aurum_etl.settings import Settings
 
@@ -46,9 +45,9 @@ def sink(settings: Settings) -> Iterator[IcebergSink]:
     opened.close()
 
 
-def read(sink: IcebergSink) -> pa.Table:
-    order = [("operating_date", "ascending"), ("iso_location_id", "ascending"), ("interval_start", "ascending")]
-    return sink._table(LMP).scan().to_arrow().sort_by(order)
+def read(sink: IcebergSink) -> pl.DataFrame:
+    frame = pl.DataFrame(sink._table(LMP).scan().to_arrow())
+    return frame.sort("operating_date", "iso_location_id", "interval_start")
 
 
 def load(sink: IcebergSink, *locations: str, price: float = 1.0) -> None:
@@ -77,14 +76,14 @@ def test_a_chunk_inside_a_compacted_file_is_still_replaced_alone(settings: Setti
     load(sink, "A", "B", "C", "D")
     maintain(settings, NOW, apply=True)
     load(sink, "B", price=2.0)
-    assert sorted(read(sink)["price_total"].to_pylist()) == [1.0] * 72 + [2.0] * 24
+    assert read(sink).get_column("price_total").sort().to_list() == [1.0] * 72 + [2.0] * 24
 
 
 def test_files_of_a_load_that_is_not_committed_yet_are_young(settings: Settings, sink: IcebergSink) -> None:
     staged = sink.stage(rows(scope(), "A"), scope())
     maintain(settings, Limits(timedelta(0), timedelta(hours=1)), apply=True)
     staged.commit()
-    assert read(sink).num_rows == 24
+    assert len(read(sink)) == 24
 
 
 def test_what_a_killed_load_left_is_removed(settings: Settings, sink: IcebergSink) -> None:
@@ -93,7 +92,7 @@ def test_what_a_killed_load_left_is_removed(settings: Settings, sink: IcebergSin
     found, _ = maintain(settings, NOW, apply=True)
     assert found.orphans >= 1
     assert len([path for path in stored_files(sink._table(LMP)) if path.endswith(".parquet")]) == 1
-    assert read(sink).num_rows == 24
+    assert len(read(sink)) == 24
 
 
 def test_files_of_an_unknown_outcome_stay_until_it_is_known(

@@ -175,7 +175,8 @@ class IcebergSink:
                 raise CommitFailed(f"iceberg: the position was not kept: {told(error)}") from error
 
     def _table_of_topic(self, topic: str) -> Table:
-        return self._table(self._contracts[topic.split(".")[3]])
+        # Whatever a prefix has in it: aurum.iso.<iso>.<kind>.…
+        return self._table(self._contracts[topic.rpartition("aurum.iso.")[2].split(".")[1]])
 
     @property
     def _warehouse(self) -> str:

@@ -95,7 +95,7 @@ def _write_file(table: Table, rows: pl.DataFrame, partition: Any, name: str) -> 
     # Polars encodes the columns side by side, which the other writer does one after the other.
     body = io.BytesIO()
     rows.select(columns).write_parquet(body, compression="zstd", arrow_schema=arrow_schema)
-    content = body.getbuffer()
+    content = body.getvalue()
     path = table.location_provider().new_data_location(name, partition)
     try:
         with table.io.new_output(path).create() as output:

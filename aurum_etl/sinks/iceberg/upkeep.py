@@ -150,12 +150,14 @@ def _compact(table: Table, contract: Contract, files: list[DataFile]) -> None:
     rows = rows.sort_by([("iso_location_id", "ascending"), ("interval_start", "ascending")])
     written = write_files(table, rows, f"{uuid.uuid4().hex}-compacted")
     try:
-        with table.transaction() as transaction:
-            with transaction.update_snapshot(snapshot_properties={"aurum.upkeep": "compact"}).overwrite() as change:
-                for file in files:
-                    change.delete_data_file(file)
-                for file in written:
-                    change.append_data_file(file)
+        with (
+            table.transaction() as transaction,
+            transaction.update_snapshot(snapshot_properties={"aurum.upkeep": "compact"}).overwrite() as change,
+        ):
+            for file in files:
+                change.delete_data_file(file)
+            for file in written:
+                change.append_data_file(file)
     except Exception as error:
         table.refresh()
         if {task.file.file_path for task in table.scan().plan_files()} & {file.file_path for file in written}:
