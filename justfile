@@ -29,9 +29,21 @@ lint:
 test *arguments:
     uv run --group dev pytest -q -n 2 {{ arguments }}
 
+# Tests against real servers, all of them demanded; AURUM_TEST_TIMESCALE names a TimescaleDB to use.
+integration *arguments:
+    AURUM_TEST_DEMAND=1 uv run --group dev pytest -q -n 2 tests/services tests/sinks tests/promises/test_every_sink.py tests/test_drain.py {{ arguments }}
+
+# Fetch what the servers of the tests are made of.
+servers:
+    uv run --group dev python -m tests.services --demand
+
 # Measure against the rivals.
 bench *arguments:
     uv run --group bench python -m benchmarks.bench_caiso_day {{ arguments }}
+
+# Measure the stores against what their servers can do.
+bench-stores *arguments:
+    uv run --group dev --group bench python -m benchmarks.bench_stores {{ arguments }}
 
 # Seconds from clone to first row.
 bench-newcomer:

@@ -167,7 +167,7 @@ def test_a_plan_is_told_and_nothing_done(shell: Shell, settings: Settings, tmp_p
         (("run", "nope.yaml"), 3, "nope.yaml: cannot be read"),
         (("run", "SPEC", "--from", "tomorrow"), 2, "does not match the format"),
         (("run", "SPEC", "--from", "2026-07-14", "--to", "2026-07-14"), 2, "--to is exclusive"),
-        (("run", "SPEC", "--sink", "icebrg"), 2, '"icebrg" is not one of iceberg, memory'),
+        (("run", "SPEC", "--sink", "icebrg"), 2, '"icebrg" is not one of iceberg, kafka, memory, timescale'),
         (("run", "SPEC", "--set", "source.nodez=1"), 3, "$.source.nodez: unknown field"),
         (("run", "SPEC", "--from-files"), 2, "--from-files is followed by the files"),
         (("read", "caiso_lpm", "SPEC"), 3, "is not one of caiso_lmp, caiso_load"),

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from adbc_driver_postgresql import dbapi
 
 from aurum_etl import inspection
-from aurum_etl.errors import SinkUnavailable, UsageError
-from aurum_etl.receipt import Origin, Outcome
+from aurum_etl.errors import CommitFailed, SinkUnavailable, UsageError
+from aurum_etl.receipt import Origin, Outcome, Written
 from aurum_etl.runner import Flags, Report, perform, prepare, run
 from aurum_etl.simulator import Fault, Simulator
+from aurum_etl.sinks import timescale
 from aurum_etl.watermarks import Store
 from tests.frames import spec
 
@@ -306,6 +308,48 @@ def test_a_store_that_is_down_is_told_before_anything_is_fetched(
     with pytest.raises(SinkUnavailable):
         go()
     assert simulator.log == []
+
+
+BOTH = "dataset: caiso_lmp\nsource: {nodes: [TH_NP15_GEN-APND, DLAP_SCE-APND]}\nsinks: [{kind: iceberg}, {kind: timescale}]\n"
+
+
+def test_a_chunk_that_one_store_refused_is_completed_by_the_next_run(
+    go: Callable[..., Report], settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Staged on both, committed in one: on record as such, and done again in both without doubling."""
+    settings = replace(settings, timescale=database)
+
+    def refuse(staged: timescale._Staged) -> Written:
+        staged.discard()
+        raise CommitFailed("timescale: refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(timescale._Staged, "commit", refuse)
+        report = go(JULY, BOTH, settings)
+    (receipt,) = report.receipts
+    assert (receipt.outcome, receipt.stores, report.exit_code) == (Outcome.FAILED, ("iceberg",), 6)
+    assert [each.detail for each in receipt.findings] == ["committed in iceberg alone"]
+    assert prepare(spec(settings.home, BOTH), Flags(), settings).plan.chunks
+    report = go(JULY, BOTH, settings)
+    assert (report.outcome, report.receipts[0].stores) == (Outcome.DONE, ("iceberg", "timescale"))
+    assert rows(settings) == 48
+    with dbapi.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute("select count(*) from iso_lmp")
+        assert cursor.fetchall() == [(48,)]
+
+
+def test_what_one_store_does_not_take_in_is_in_none(
+    go: Callable[..., Report], settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, timescale=database)
+
+    def refuse(*_: object) -> None:
+        raise SinkUnavailable("timescale: no room")
+
+    monkeypatch.setattr(timescale.TimescaleSink, "stage", refuse)
+    report = go(JULY, BOTH, settings)
+    assert (report.outcome, report.receipts[0].written) == (Outcome.FAILED, ())
+    assert rows(settings) == 0
 
 
 def test_retention_is_applied_after_a_run(go: Callable[..., Report], settings: Settings) -> None:

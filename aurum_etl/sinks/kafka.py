@@ -401,7 +401,6 @@ def told(what: str, kind: type[SinkError] = SinkUnavailable) -> Iterator[None]:
 @contextmanager
 def _told_by_registry(what: str) -> Iterator[None]:
     """Translate the registry client's errors."""
-    import httpx
     from confluent_kafka.schema_registry.error import SchemaRegistryError
 
     try:
@@ -415,7 +414,7 @@ def _told_by_registry(what: str) -> Iterator[None]:
         }.get(error.http_status_code)
         line = f"{error.http_status_code}: {error.error_message}".splitlines()[0]
         raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
-    except httpx.HTTPError as error:
+    except Exception as error:
         raise SinkUnavailable(
             f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"
         ) from error

@@ -324,7 +324,7 @@ def _wait(answers: Callable[[], bool], name: str, folder: Path) -> None:
         except Exception as error:  # noqa: BLE001 - each client has errors of its own
             reason = error
         time.sleep(0.1)
-    log = (folder.parent / f"{folder.name}.log").read_text(errors="replace")[-2000:]
+    log = "".join(path.read_text(errors="replace")[-2000:] for path in folder.parent.glob("*.log"))
     raise RuntimeError(f"{name} did not start within {START_SECONDS} s: {reason}\n{log}")
 
 
@@ -334,6 +334,20 @@ def _keep(name: str, folder: Path, pids: list[int], *command: str) -> None:
     pids.append(process.pid)
     # Its end is somebody else's business: the keeper outlives this test process.
     process.returncode = 0
+
+
+def _started(name: str, folder: Path, pids: list[int]) -> dict[str, str]:
+    """Start it; once more if that fails, since its port may have been taken by somebody else in between."""
+    for attempt in (1, 2):
+        try:
+            return SERVERS[name](folder / f"{name}{attempt}", functools.partial(_keep, name, folder, pids))
+        except Missing:
+            raise
+        except Exception as error:
+            if attempt == 2:
+                raise
+            (folder / f"{name}.failed").write_text(repr(error))
+    raise AssertionError("unreachable")
 
 
 def address(name: str) -> dict[str, str]:
@@ -350,7 +364,7 @@ def address(name: str) -> dict[str, str]:
         else:
             pids: list[int] = []
             try:
-                found = SERVERS[name](folder / name, functools.partial(_keep, name, folder, pids))
+                found = _started(name, folder, pids)
             except Missing as error:
                 found = {"missing": str(error)}
             finally:
