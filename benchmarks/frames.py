@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
 DAY = date(2026, 7, 14)
 NODES = 16_000
 
@@ -24,3 +26,10 @@ def caiso_day(folder: Path) -> Path:
     )
     path.write_bytes(zipped(members, datetime(2026, 7, 14, tzinfo=UTC)))
     return path
+
+
+def lmp_day(folder: Path) -> pa.Table:
+    """The same day as a canonical table: 384,000 rows, sorted by location and time."""
+    from aurum_etl.reading import read_to_frame
+
+    return read_to_frame("caiso_lmp", [caiso_day(folder)]).table

@@ -49,7 +49,7 @@ def gridstatus() -> Callable[[Path], int]:
         response = requests.Response()
         response.status_code = 200
         response.headers["Content-Disposition"] = "inline; filename=x.zip"
-        response._content = path.read_bytes()  # noqa: SLF001 - there is no public way to make one
+        response._content = path.read_bytes()
         start = pd.Timestamp(DAY, tz="US/Pacific")
         with patch("requests.get", return_value=response):
             return len(CAISO().get_lmp_day_ahead_hourly(date=start, sleep=0))

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _SECONDS = 10.0
 """How long a broker may take to answer."""
 _TRANSACTION_SECONDS = 600
-_ROWS_AT_ONCE = 32_768
+_ROWS_AT_ONCE = 131_072
 """Rows that are encoded while those before them are sent."""
 _WAITING_MESSAGES = 200_000
 """Messages that may wait to be sent: what bounds memory."""

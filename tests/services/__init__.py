@@ -172,7 +172,7 @@ def free_port() -> int:
         return port
 
 
-def _start_postgres(folder: Path, keep: Keep) -> dict[str, str]:
+def _start_postgres(folder: Path, keep: Keep, *, durable: bool = False) -> dict[str, str]:
     programs, port = postgres_programs(), free_port()
     as_owner = []
     folder.mkdir()
@@ -181,13 +181,9 @@ def _start_postgres(folder: Path, keep: Keep) -> dict[str, str]:
         shutil.chown(folder, "postgres")
     initdb = [programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
     _run(*as_owner, *map(str, initdb), "--locale=C", cwd=folder)
-    settings = [
-        "fsync=off",
-        "full_page_writes=off",
-        "max_wal_size=2GB",
-        "max_connections=200",
-        "max_prepared_transactions=0",
-    ]
+    settings = ["max_wal_size=2GB", "max_connections=200"]
+    if not durable:
+        settings += ["fsync=off", "full_page_writes=off"]
     keep(
         *as_owner,
         *map(str, [programs / "postgres", "-D", folder / "data", "-h", "127.0.0.1", "-p", port, "-k", folder]),
@@ -288,6 +284,7 @@ def _start_s3(folder: Path, keep: Keep) -> dict[str, str]:
 
 SERVERS: dict[str, Callable[[Path, Keep], dict[str, str]]] = {
     "postgres": _start_postgres,
+    "durable postgres": functools.partial(_start_postgres, durable=True),
     "kafka": _start_kafka,
     "registry": _start_registry,
     "rest_catalog": _start_rest_catalog,
