@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
+import fastavro
 import polars as pl
 import pytest
 
-from aurum_etl.contracts import CONTRACTS, ColumnType, Contract
+from aurum_etl.contracts import CONTRACTS, LINEAGE, ColumnType, Contract
+from aurum_etl.exports import ddl
+from aurum_etl.exports.avro import avro_json, avro_schema
 from aurum_etl.sinks.iceberg.catalog import iceberg_schema
 from aurum_etl.validate import pandera_schema
 
@@ -48,6 +53,32 @@ def test_iceberg_has_names_types_and_nulls(contract: Contract) -> None:
         (column.name, spelled.get(column.type, column.type.value), not column.nullable) for column in contract.columns
     ]
     assert all(field.doc for field in iceberg_schema(contract).fields)
+
+
+@ALL
+def test_avro_has_names_types_and_nulls(contract: Contract) -> None:
+    schema = avro_schema(contract)
+    fastavro.parse_schema(json.loads(avro_json(contract)))
+    spelled: dict[ColumnType, object] = {
+        ColumnType.INT16: "int",
+        ColumnType.TIMESTAMP: {"type": "long", "logicalType": "timestamp-micros"},
+        ColumnType.DATE: {"type": "int", "logicalType": "date"},
+    }
+    for field, column in zip(schema["fields"], contract.columns, strict=True):
+        kind = spelled.get(column.type, column.type.value)
+        assert (field["name"], field["type"]) == (column.name, ["null", kind] if column.nullable else kind)
+        assert ("default" in field) == column.nullable
+        assert field["doc"]
+
+
+@ALL
+def test_every_column_is_stored_or_derived_in_timescale(contract: Contract) -> None:
+    """The real server is asked in tests/sinks/test_timescale.py what the view shows."""
+    stored = {column.name for column in ddl.stored(contract)}
+    derived = {*ddl.constants(contract), *ddl.PLACE_COLUMNS, *LINEAGE, "interval_end"}
+    assert stored | derived >= set(contract.names)
+    assert {"series_id", "iso_location_id", "interval_start", "operating_date"} <= stored
+    assert set(ddl.constants(contract)) & stored == set()
 
 
 @ALL
