@@ -26,7 +26,7 @@ from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
 from aurum_etl.avro import encode, header
 from aurum_etl.cli import cli
 from aurum_etl.contracts import LMP
-from aurum_etl.drain import ERROR_TOPIC, drain, drain_into
+from aurum_etl.drain import ERROR_TOPIC, drain, drain_into, reading
 from aurum_etl.errors import Overtaken, SinkUnavailable, SpecError
 from aurum_etl.exports.avro import avro_schema
 from aurum_etl.receipt import Origin, Outcome
@@ -285,7 +285,7 @@ def test_rows_are_validated_on_the_way(world: World) -> None:
 def test_a_chunk_that_retention_has_torn_is_no_silent_gap(
     world: World, monkeypatch: pytest.MonkeyPatch, share: float, outcome: Outcome
 ) -> None:
-    monkeypatch.setattr(draining, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(reading, "_PATIENCE_SECONDS", 1.0)
     names = [f"N{number}" for number in range(30)]
     world.put(scope(), *names)
     admin = AdminClient(client_settings(world.settings.kafka))
@@ -302,16 +302,16 @@ def test_a_chunk_that_retention_has_torn_is_no_silent_gap(
 
 
 def test_memory_is_bounded_by_putting_rows_on_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draining, "_MEMORY_BYTES", 0)
-    monkeypatch.setattr(draining, "_MESSAGES_AT_ONCE", 100)
+    monkeypatch.setattr(reading, "_MEMORY_BYTES", 0)
+    monkeypatch.setattr(reading, "_MESSAGES_AT_ONCE", 100)
     spilled: list[int] = []
-    real = draining._Part.spill
+    real = reading.Part.spill
 
-    def spill(part: draining._Part, folder: Path) -> None:
+    def spill(part: reading.Part, folder: Path) -> None:
         spilled.append(part.messages)
         real(part, folder)
 
-    monkeypatch.setattr(draining._Part, "spill", spill)
+    monkeypatch.setattr(reading.Part, "spill", spill)
     world.put(scope(), *(f"N{number}" for number in range(50)))
     assert world.drain().rows == 1200
     assert len(spilled) > 10

@@ -1,0 +1,123 @@
+"""What drains of one group share: who reads, and the topic of what nobody could read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aurum_etl.errors import SinkUnavailable
+from aurum_etl.sinks.kafka import client_settings, told
+from aurum_etl.telemetry import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from confluent_kafka import Consumer
+
+    from aurum_etl.drain.reading import Undecodable
+    from aurum_etl.settings import Settings
+
+ERROR_TOPIC = "aurum.ingest.error.v1"
+_ANSWER_SECONDS = 10.0
+_KEPT_BYTES = 64 * 1024
+"""How much of an undecodable message goes to the error topic."""
+
+
+class Election:
+    """Which drain of the group reads: the one to which the group has given partition 0 of the topic."""
+
+    def __init__(self, settings: Settings, group: str, topic: str) -> None:
+        from confluent_kafka import Consumer
+
+        self._topic = topic
+        self._mine = False
+        self._consumer = Consumer(
+            {
+                **client_settings(settings.kafka),
+                "group.id": group,
+                "enable.auto.commit": False,
+                "session.timeout.ms": 10_000,
+                # Loading one chunk may take long, and nothing is polled meanwhile.
+                "max.poll.interval.ms": 900_000,
+            }
+        )
+        with told(f"group {group} cannot be joined"):
+            self._consumer.subscribe([topic], on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
+
+    def holds(self, seconds: float) -> bool:
+        """Whether this drain is the one; waits so long for news."""
+        with told(f"{self._topic} cannot be read"):
+            self._consumer.poll(seconds)
+        return self._mine
+
+    def close(self) -> None:
+        """Leave the group: another drain may read on at once."""
+        self._consumer.close()
+
+    def _given(self, consumer: Consumer, partitions: Iterable[Any]) -> None:
+        partitions = list(partitions)
+        consumer.assign(partitions)
+        # The group only elects: the messages are read by another consumer.
+        consumer.pause(partitions)
+        self._mine = any(each.partition == 0 for each in partitions)
+        logger().info("drain.elected" if self._mine else "drain.stands_by", topic=self._topic)
+
+    def _taken(self, consumer: Consumer, _partitions: Iterable[Any]) -> None:
+        self._mine = False
+        consumer.unassign()
+
+
+class DeadLetters:
+    """The topic of what nobody could read; a letter sent twice has the same key."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = settings.topic_prefix + ERROR_TOPIC
+        self._producer: Any = None
+
+    def send(self, found: Sequence[Undecodable]) -> int:
+        """Send them, and wait until the brokers have them. How many they were."""
+        if not found:
+            return 0
+        from confluent_kafka import Producer
+
+        with told(f"{self._topic} cannot be written"):
+            if self._producer is None:
+                _make_error_topic(self._settings, self._topic)
+                self._producer = Producer({**client_settings(self._settings.kafka), "enable.idempotence": True})
+            for each in found:
+                content = {
+                    "topic": each.topic,
+                    "partition": each.partition,
+                    "offset": each.offset,
+                    "reason": each.reason,
+                    "at": datetime.now(UTC).isoformat(),
+                    "value_base64": each.value and base64.b64encode(each.value[:_KEPT_BYTES]).decode(),
+                }
+                self._producer.produce(
+                    self._topic, key=f"{each.topic}/{each.partition}/{each.offset}", value=json.dumps(content)
+                )
+            if self._producer.flush(_ANSWER_SECONDS * 3):
+                raise SinkUnavailable(f"kafka: {self._topic} does not take what could not be read")
+        logger().warning("drain.undecodable", count=len(found), reason=found[0].reason)
+        return len(found)
+
+    def close(self) -> None:
+        """Let go of the connection; every letter was waited for."""
+        if self._producer is not None:
+            self._producer.close()
+
+
+def _make_error_topic(settings: Settings, topic: str) -> None:
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    try:
+        client = AdminClient(client_settings(settings.kafka))
+        client.create_topics([NewTopic(topic, num_partitions=1)])[topic].result(_ANSWER_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
