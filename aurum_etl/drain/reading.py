@@ -195,8 +195,9 @@ class Reading:
         self._bound_memory()
 
     def is_through(self, ends: Mapping[int, int]) -> bool:
-        """Whether everything before these offsets was read, and no chunk is left that lacks a part."""
-        return not self._waiting and all(self.offsets.get(partition, 0) >= end for partition, end in ends.items())
+        """Whether everything before these offsets was read, and nothing is left whose end was not met."""
+        reached = all(self.offsets.get(partition, 0) >= end for partition, end in ends.items())
+        return reached and not self._waiting and not self._rows
 
     def undecodable(self) -> list[Undecodable]:
         """What was found since the last call."""
