@@ -322,14 +322,12 @@ class _Reader:
         """The values, if all messages have the same bytes here, as most columns of a chunk do: then one is read for all."""
         if not self.fine.all() or _name(kind) not in ("string", "long", "int"):
             return None
-        ends = self._frame[[0, -1]].select("message", "at").rows()
-        spans = [
-            _span(message, at) if _name(kind) == "string" else _varint_end(message, at) - at for message, at in ends
-        ]
-        (first, at), (last, last_at) = ends
-        if spans[0] is None or first[at : at + spans[0]] != last[last_at : last_at + spans[0]]:
+        places = self._frame.select("message", "at")
+        (first, at), (last, last_at) = places.row(0), places.row(-1)
+        span = _span(first, at) if _name(kind) == "string" else _varint_end(first, at) - at
+        found = first[at : at + (span or 0)]
+        if span is None or found != last[last_at : last_at + span]:
             return None
-        found = first[at : at + spans[0]]
         here = pl.col("message").bin.slice(pl.col("at"), len(found)) == found
         within = pl.col("at") + len(found) <= pl.col("size")
         if not self._frame.select((here & within).all()).item():

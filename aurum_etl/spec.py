@@ -85,7 +85,7 @@ class TimescaleSpec(_Block):
     """Days of `interval_start` in one piece of a table: a hypertable's chunk, or a partition. Fixed when the table is made."""
     compress_after_days: Annotated[int, Field(ge=1, le=36500)] | None = 30
     """Pieces older than this that are not compressed yet are compressed in the background (TimescaleDB); null: never."""
-    retain_days: Annotated[int, Field(ge=1, le=36500)] | None = None
+    retain_days: Annotated[int, Field(ge=4, le=36500)] | None = None
     """Pieces older than this are dropped by the database (TimescaleDB); null: kept for ever."""
     aggregates: tuple[Literal["hour", "day"], ...] = ("hour", "day")
     """Means, minima, maxima and counts that the database keeps up to date (TimescaleDB) or computes when asked."""

@@ -57,6 +57,8 @@ def postgres() -> str:
 def database(postgres: str) -> Iterator[str]:
     """A new database, gone after the test."""
     with services.database(postgres) as dsn:
+        if "AURUM_TEST_TIMESCALE" in os.environ:
+            services.execute(dsn, "create extension if not exists timescaledb")
         yield dsn
 
 

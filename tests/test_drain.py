@@ -34,7 +34,8 @@ from aurum_etl.settings import read_settings
 from aurum_etl.sinks.base import Position, Progress
 from aurum_etl.sinks.iceberg import open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog
-from aurum_etl.sinks.kafka import KafkaSink, client_settings, topic_of
+from aurum_etl.sinks.kafka import KafkaSink
+from aurum_etl.sinks.kafka.topics import client_settings, topic_of
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.spec import DrainSpec, IcebergSpec, KafkaSpec, MemorySpec, Quality, Spec, TimescaleSpec, default_sink
 from aurum_etl.watermarks import Store

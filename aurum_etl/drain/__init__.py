@@ -28,7 +28,7 @@ from aurum_etl.pipeline import Workshop, load_chunk
 from aurum_etl.quarantine import REJECTED_SCHEMA, Quarantine
 from aurum_etl.receipt import Outcome, Receipt, Written
 from aurum_etl.sinks.base import ORIGIN, Position, Progress
-from aurum_etl.sinks.kafka import topic_of
+from aurum_etl.sinks.kafka.topics import topic_of
 from aurum_etl.spec import DrainSpec, MemorySpec
 from aurum_etl.telemetry import logger
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from aurum_etl.drain.reading import Whole
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Drained, Sink, Staged
-    from aurum_etl.sinks.kafka import Marker
+    from aurum_etl.sinks.kafka.topics import Marker
     from aurum_etl.spec import Spec
     from aurum_etl.watermarks import Store
 

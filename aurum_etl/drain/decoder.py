@@ -12,7 +12,7 @@ import pyarrow.ipc
 
 from aurum_etl import avro
 from aurum_etl.errors import SinkUnavailable, SpecError
-from aurum_etl.sinks.kafka import registry_client
+from aurum_etl.sinks.kafka.topics import registry_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aurum_etl.errors import SinkUnavailable
-from aurum_etl.sinks.kafka import client_settings, told
+from aurum_etl.sinks.kafka.topics import client_settings, told
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:

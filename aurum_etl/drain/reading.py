@@ -14,7 +14,7 @@ import pyarrow.ipc
 
 from aurum_etl.drain.decoder import Found
 from aurum_etl.errors import SinkUnavailable
-from aurum_etl.sinks.kafka import Marker, client_settings, explain, told
+from aurum_etl.sinks.kafka.topics import Marker, client_settings, explain, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

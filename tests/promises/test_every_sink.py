@@ -20,7 +20,8 @@ from aurum_etl.settings import read_settings
 from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog
 from aurum_etl.sinks.iceberg.upkeep import stored_files
-from aurum_etl.sinks.kafka import KafkaSink, topic_of
+from aurum_etl.sinks.kafka import KafkaSink
+from aurum_etl.sinks.kafka.topics import topic_of
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.sinks.timescale import TimescaleSink
 from aurum_etl.spec import DrainSpec, MemorySpec, Spec, default_sink

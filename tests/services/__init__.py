@@ -411,17 +411,18 @@ def missing() -> dict[str, str]:
 @contextmanager
 def database(dsn: str) -> Iterator[str]:
     """A new database on that server, dropped at the end whoever is still connected."""
-    from adbc_driver_postgresql import dbapi
-
     name = f"aurum_{secrets.token_hex(6)}"
-
-    def execute(sql: str) -> None:
-        with dbapi.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute(sql)
-
-    execute(f"create database {name}")
+    execute(dsn, f"create database {name}")
     try:
         place = urlsplit(dsn)
         yield urlunsplit(place._replace(path=f"/{name}"))
     finally:
-        execute(f"drop database {name} with (force)")
+        execute(dsn, f"drop database {name} with (force)")
+
+
+def execute(dsn: str, sql: str) -> None:
+    """One statement outside of any transaction."""
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)

@@ -26,7 +26,8 @@ from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable, SpecE
 from aurum_etl.exports.avro import avro_json
 from aurum_etl.settings import Settings, read_settings
 from aurum_etl.sinks import sink as sink_of
-from aurum_etl.sinks.kafka import KafkaSink, Marker, client_settings, topic_of
+from aurum_etl.sinks.kafka import KafkaSink
+from aurum_etl.sinks.kafka.topics import Marker, client_settings, topic_of
 from aurum_etl.spec import KafkaSpec, default_sink
 from tests.frames import rows, scope
 
@@ -226,7 +227,7 @@ def test_an_outcome_that_nobody_can_look_up_is_told(topics: Topics, monkeypatch:
     staged = sink.stage(rows(scope(), "A"), scope())
     real = staged._producer
     staged._producer = Unsure(real, committed=True)  # type: ignore[assignment]
-    monkeypatch.setattr("aurum_etl.sinks.kafka._SECONDS", 0.5)
+    monkeypatch.setattr("aurum_etl.sinks.kafka.topics.SECONDS", 0.5)
     monkeypatch.setattr(sink, "_brokers", {"bootstrap.servers": "127.0.0.1:1"})
     with pytest.raises(CommitUnknown, match="the later copy counts"):
         staged.commit()
@@ -264,7 +265,7 @@ def test_a_contract_that_has_grown_is_the_next_version(topics: Topics) -> None:
 def test_what_cannot_be_reached_is_told(
     topics: Topics, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], told: str
 ) -> None:
-    monkeypatch.setattr("aurum_etl.sinks.kafka._SECONDS", 2.0)
+    monkeypatch.setattr("aurum_etl.sinks.kafka.topics.SECONDS", 2.0)
     settings = read_settings({**topics.environment, **change})
     with pytest.raises(SinkUnavailable, match=told) as caught:
         KafkaSink(settings, KafkaSpec(kind="kafka")).open(LMP_DAY_AHEAD)

@@ -240,6 +240,22 @@ def test_a_look_up_reads_what_matches_and_not_the_table(database: str, sink: Tim
     assert sum(removed) < 3000 * 24 / 10
 
 
+def test_a_compressed_day_is_replaced_whole_and_by_named_places(database: str, sink: TimescaleSink) -> None:
+    """Where the extension is; elsewhere the same on an ordinary table."""
+    names = [f"N{number:05}" for number in range(6000)]
+    sink.stage(rows(scope(), *names), scope()).commit()
+    if not is_plain(database):
+        do(
+            database,
+            "select count(compress_chunk(each, if_not_compressed => true)) from show_chunks('iso_lmp_fact') each",
+        )
+    sink.stage(rows(scope(), *names, price=2.0), scope()).commit()
+    named = scope(LMP_DAY_AHEAD, DAY, "N00001", "N00002")
+    sink.stage(rows(named, "N00001", "N00002", price=3.0), named).commit()
+    found = ask(database, "select price_total, count(*) from iso_lmp group by 1 order by 1")
+    assert found == [(2.0, 5998 * 24), (3.0, 48)]
+
+
 def test_rows_that_the_view_could_not_show_are_refused(sink: TimescaleSink) -> None:
     with pytest.raises(ValueError, match="iso_unit is not what the contract says"):
         sink.stage(rows(scope(), "A", iso_unit="MW"), scope())

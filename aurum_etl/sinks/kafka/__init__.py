@@ -12,39 +12,40 @@ needed to put the chunk together again: its parts, the attempt, what it is of an
 
 from __future__ import annotations
 
-import json
-import logging
 import uuid
 import zlib
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from aurum_etl.chunk import Chunk, Selection
-from aurum_etl.contracts import CONTRACT_VERSION
-from aurum_etl.errors import CommitFailed, CommitUnknown, SinkError, SinkUnavailable, SpecError
+from aurum_etl.errors import CommitFailed, CommitUnknown, SpecError
 from aurum_etl.receipt import Origin, Written
 from aurum_etl.sinks.base import ORIGIN, demand_contract, ingested_at
-from aurum_etl.window import Window
+from aurum_etl.sinks.kafka import topics
+from aurum_etl.sinks.kafka.topics import (
+    Marker,
+    client_settings,
+    explain,
+    registry_client,
+    told,
+    told_by_registry,
+    topic_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import pyarrow as pa
     from confluent_kafka import KafkaError, Producer
 
-    from aurum_etl.chunk import Scope
+    from aurum_etl.chunk import Chunk, Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.dataset import Dataset
     from aurum_etl.market import Iso
     from aurum_etl.settings import Settings
     from aurum_etl.spec import KafkaSpec
 
-_SECONDS = 10.0
-"""How long a broker may take to answer."""
 _TRANSACTION_SECONDS = 600
 _ROWS_AT_ONCE = 131_072
 """Rows that are encoded while those before them are sent."""
@@ -54,86 +55,6 @@ _ARROW_ROWS = 16_384
 _ARROW_BYTES = 900_000
 """Below what brokers take in one message unless told otherwise."""
 _DAY_MS = 86_400_000
-_ADVICE = {
-    "_TRANSPORT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
-    "_ALL_BROKERS_DOWN": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
-    "_TIMED_OUT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
-    "_RESOLVE": "check the host names in KAFKA_BOOTSTRAP_SERVERS",
-    "_AUTHENTICATION": "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
-    "_SSL": "check KAFKA_SSL_CA_LOCATION and KAFKA_SECURITY_PROTOCOL",
-    "TOPIC_AUTHORIZATION_FAILED": "let its owner make the topic, and grant write on it",
-    "CLUSTER_AUTHORIZATION_FAILED": "let an administrator make the topic",
-    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": "grant write on transactional ids that begin with aurum.",
-    "POLICY_VIOLATION": "make the topic by hand as the cluster's policy wants it",
-    "INVALID_REPLICATION_FACTOR": "set the sink's replication to no more than there are brokers",
-    "_FENCED": "another process has begun the same chunk since; what it commits counts",
-    "PRODUCER_FENCED": "another process has begun the same chunk since; what it commits counts",
-    "INVALID_PRODUCER_EPOCH": "another process has begun the same chunk since; what it commits counts",
-}
-"""What to do, by the name of librdkafka's error."""
-
-
-def topic_of(iso: Iso, contract: Contract, encoding: str, prefix: str = "") -> str:
-    """The topic of one kind of one ISO."""
-    return f"{prefix}aurum.iso.{iso.slug}.{contract.kind}.{'arrow.' if encoding == 'arrow' else ''}v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """The end of a chunk in one partition, as its headers have it."""
-
-    chunk: Chunk
-    attempt: str
-    ingested_at: datetime | None
-    """None for a chunk without rows."""
-    origin: Origin
-    parts: Mapping[int, int]
-    """Messages of the chunk by partition; partition 0 is always there."""
-
-    def headers(self) -> list[tuple[str, str | bytes | None]]:
-        """As they stand on the topic."""
-        window, selection = self.chunk.window, self.chunk.selection
-        content = {
-            "dataset": self.chunk.dataset,
-            "selection": selection.word or list(selection.names),
-            "start": window.start.isoformat(),
-            "end": window.end.isoformat(),
-            "ingested_at": self.ingested_at and self.ingested_at.isoformat(),
-            "origin": self.origin.value,
-            "attempt": self.attempt,
-            "parts": {str(partition): count for partition, count in sorted(self.parts.items())},
-        }
-        return [
-            ("chunk_key", self.chunk.key.encode()),
-            ("contract_version", CONTRACT_VERSION.encode()),
-            ("aurum.chunk", json.dumps(content, separators=(",", ":")).encode()),
-        ]
-
-    @classmethod
-    def parse(cls, headers: Any) -> Marker | None:
-        """The marker that a message's headers hold; None if they hold none.
-
-        Raises: ValueError if they hold one that cannot be read.
-        """
-        found = dict(headers or ())
-        if "aurum.chunk" not in found:
-            return None
-        try:
-            content = json.loads(found["aurum.chunk"])
-            named = content["selection"]
-            return cls(
-                Chunk(
-                    content["dataset"],
-                    Selection(word=named) if isinstance(named, str) else Selection.named(named),
-                    Window(datetime.fromisoformat(content["start"]), datetime.fromisoformat(content["end"])),
-                ),
-                content["attempt"],
-                datetime.fromisoformat(content["ingested_at"]) if content["ingested_at"] else None,
-                Origin(content["origin"]),
-                {int(partition): int(count) for partition, count in content["parts"].items()},
-            )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"a marker that cannot be read: {error!r}") from error
 
 
 class KafkaSink:
@@ -174,9 +95,9 @@ class KafkaSink:
         from confluent_kafka.admin import AdminClient
 
         with told("the brokers cannot be reached"):
-            AdminClient(client_settings(self._brokers)).list_topics(timeout=_SECONDS)
+            AdminClient(client_settings(self._brokers)).list_topics(timeout=topics.SECONDS)
         if self._spec.encoding == "avro":
-            with _told_by_registry("the schema registry cannot be reached"), registry_client(self._registry) as client:
+            with told_by_registry("the schema registry cannot be reached"), registry_client(self._registry) as client:
                 client.get_subjects()
         if dataset is not None:
             self._prepare(self._topic(dataset.iso, dataset.contract), dataset.contract)
@@ -217,7 +138,7 @@ class KafkaSink:
              "enable.auto.commit": False, "enable.partition.eof": True},
         )  # fmt: skip
         try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_SECONDS)
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=topics.SECONDS)
             reach = 1000
             while True:
                 start = max(low, high - reach)
@@ -252,18 +173,18 @@ class KafkaSink:
         config["cleanup.policy"] = "delete"
         with told(f"topic {topic} cannot be made"):
             client = AdminClient(client_settings(self._brokers))
-            known = client.list_topics(timeout=_SECONDS).topics
+            known = client.list_topics(timeout=topics.SECONDS).topics
             if topic in known:
                 return len(known[topic].partitions)
             new = NewTopic(
                 topic, num_partitions=spec.partitions, replication_factor=spec.replication or -1, config=config
             )
             try:
-                client.create_topics([new], operation_timeout=_SECONDS)[topic].result(_SECONDS)
+                client.create_topics([new], operation_timeout=topics.SECONDS)[topic].result(topics.SECONDS)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
-                return len(client.list_topics(topic, timeout=_SECONDS).topics[topic].partitions)
+                return len(client.list_topics(topic, timeout=topics.SECONDS).topics[topic].partitions)
         return spec.partitions
 
     def _register(self, topic: str, contract: Contract) -> bytes:
@@ -276,7 +197,7 @@ class KafkaSink:
 
         subject = f"{topic}-value"
         with (
-            _told_by_registry(f"the registry does not take the schema of {subject}"),
+            told_by_registry(f"the registry does not take the schema of {subject}"),
             registry_client(self._registry) as client,
         ):
             try:
@@ -306,7 +227,7 @@ class KafkaSink:
                 "queue.buffering.max.kbytes": 1_048_576,
             }
         )
-        producer.init_transactions(_SECONDS * 3)
+        producer.init_transactions(topics.SECONDS * 3)
         return producer
 
 
@@ -330,7 +251,7 @@ class _Staged:
         key = self._marker.chunk.key
         for last in (False, False, True):
             try:
-                producer.commit_transaction(_SECONDS * 3)
+                producer.commit_transaction(topics.SECONDS * 3)
                 break
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
@@ -363,61 +284,6 @@ class _Staged:
             ) from error
         if not landed:
             raise CommitFailed(f"kafka: {key} was not committed: {told_}") from error
-
-
-def client_settings(brokers: Mapping[str, str]) -> dict[str, Any]:
-    """What every client is made with; librdkafka's own log goes to ours, and not to standard error."""
-    log = logging.getLogger("aurum_etl.kafka")
-    log.addHandler(logging.NullHandler())
-    log.propagate = False
-    return {"socket.connection.setup.timeout.ms": 10_000, "client.id": "aurum_etl", **brokers, "logger": log}
-
-
-def registry_client(registry: Mapping[str, str]) -> Any:
-    """A client of the schema registry, as a context."""
-    from confluent_kafka.schema_registry import SchemaRegistryClient
-
-    return SchemaRegistryClient({"timeout": _SECONDS, "max.retries": 1, **registry})
-
-
-def explain(error: KafkaError) -> str:
-    """The error in one line, and what to do about it where that is known."""
-    advice = _ADVICE.get(error.name())
-    return f"{error.name()}: {error.str()}" + (f"; {advice}" if advice else "")
-
-
-@contextmanager
-def told(what: str, kind: type[SinkError] = SinkUnavailable) -> Iterator[None]:
-    """Translate librdkafka's errors."""
-    from confluent_kafka import KafkaError, KafkaException
-
-    try:
-        yield
-    except KafkaException as error:
-        reason = error.args[0]
-        raise kind(f"kafka: {what}: {explain(reason) if isinstance(reason, KafkaError) else reason}") from error
-
-
-@contextmanager
-def _told_by_registry(what: str) -> Iterator[None]:
-    """Translate the registry client's errors."""
-    from confluent_kafka.schema_registry.error import SchemaRegistryError
-
-    try:
-        yield
-    except SchemaRegistryError as error:
-        advice = {
-            401: "check SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO",
-            403: "grant write on the subject",
-            409: "its newest version is of another contract; use another topic, or bring the subject back to this one",
-            422: "its newest version is of another contract; use another topic, or bring the subject back to this one",
-        }.get(error.http_status_code)
-        line = f"{error.http_status_code}: {error.error_message}".splitlines()[0]
-        raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
-    except Exception as error:
-        raise SinkUnavailable(
-            f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"
-        ) from error
 
 
 def _produce_records(
@@ -509,7 +375,7 @@ def _give_up(producer: Producer) -> None:
 
     with suppress(KafkaException):
         producer.purge()
-        producer.abort_transaction(_SECONDS)
+        producer.abort_transaction(topics.SECONDS)
     with suppress(KafkaException):
         producer.close()
 
@@ -518,7 +384,7 @@ def _holds_marker(consumer: Any, marker: Marker) -> bool:
     from confluent_kafka import KafkaError, KafkaException
 
     while True:
-        messages = consumer.consume(1000, timeout=_SECONDS)
+        messages = consumer.consume(1000, timeout=topics.SECONDS)
         if not messages:
             raise TimeoutError("no answer")
         for message in messages:

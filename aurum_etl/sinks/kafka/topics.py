@@ -1,0 +1,162 @@
+"""What everybody who meets our topics needs: their names, the markers that end a chunk, clients, and errors in words."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from aurum_etl.chunk import Chunk, Selection
+from aurum_etl.contracts import CONTRACT_VERSION
+from aurum_etl.errors import SinkError, SinkUnavailable
+from aurum_etl.receipt import Origin
+from aurum_etl.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from confluent_kafka import KafkaError
+
+    from aurum_etl.contracts import Contract
+    from aurum_etl.market import Iso
+
+SECONDS = 10.0
+"""How long a broker or the registry may take to answer."""
+_ADVICE = {
+    "_TRANSPORT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
+    "_ALL_BROKERS_DOWN": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
+    "_TIMED_OUT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
+    "_RESOLVE": "check the host names in KAFKA_BOOTSTRAP_SERVERS",
+    "_AUTHENTICATION": "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    "_SSL": "check KAFKA_SSL_CA_LOCATION and KAFKA_SECURITY_PROTOCOL",
+    "TOPIC_AUTHORIZATION_FAILED": "let its owner make the topic, and grant write on it",
+    "CLUSTER_AUTHORIZATION_FAILED": "let an administrator make the topic",
+    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": "grant write on transactional ids that begin with aurum.",
+    "POLICY_VIOLATION": "make the topic by hand as the cluster's policy wants it",
+    "INVALID_REPLICATION_FACTOR": "set the sink's replication to no more than there are brokers",
+    "_FENCED": "another process has begun the same chunk since; what it commits counts",
+    "PRODUCER_FENCED": "another process has begun the same chunk since; what it commits counts",
+    "INVALID_PRODUCER_EPOCH": "another process has begun the same chunk since; what it commits counts",
+}
+"""What to do, by the name of librdkafka's error."""
+
+
+def topic_of(iso: Iso, contract: Contract, encoding: str, prefix: str = "") -> str:
+    """The topic of one kind of one ISO."""
+    return f"{prefix}aurum.iso.{iso.slug}.{contract.kind}.{'arrow.' if encoding == 'arrow' else ''}v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The end of a chunk in one partition, as its headers have it."""
+
+    chunk: Chunk
+    attempt: str
+    ingested_at: datetime | None
+    """None for a chunk without rows."""
+    origin: Origin
+    parts: Mapping[int, int]
+    """Messages of the chunk by partition; partition 0 is always there."""
+
+    def headers(self) -> list[tuple[str, str | bytes | None]]:
+        """As they stand on the topic."""
+        window, selection = self.chunk.window, self.chunk.selection
+        content = {
+            "dataset": self.chunk.dataset,
+            "selection": selection.word or list(selection.names),
+            "start": window.start.isoformat(),
+            "end": window.end.isoformat(),
+            "ingested_at": self.ingested_at and self.ingested_at.isoformat(),
+            "origin": self.origin.value,
+            "attempt": self.attempt,
+            "parts": {str(partition): count for partition, count in sorted(self.parts.items())},
+        }
+        return [
+            ("chunk_key", self.chunk.key.encode()),
+            ("contract_version", CONTRACT_VERSION.encode()),
+            ("aurum.chunk", json.dumps(content, separators=(",", ":")).encode()),
+        ]
+
+    @classmethod
+    def parse(cls, headers: Any) -> Marker | None:
+        """The marker that a message's headers hold; None if they hold none.
+
+        Raises: ValueError if they hold one that cannot be read.
+        """
+        found = dict(headers or ())
+        if "aurum.chunk" not in found:
+            return None
+        try:
+            content = json.loads(found["aurum.chunk"])
+            named = content["selection"]
+            return cls(
+                Chunk(
+                    content["dataset"],
+                    Selection(word=named) if isinstance(named, str) else Selection.named(named),
+                    Window(datetime.fromisoformat(content["start"]), datetime.fromisoformat(content["end"])),
+                ),
+                content["attempt"],
+                datetime.fromisoformat(content["ingested_at"]) if content["ingested_at"] else None,
+                Origin(content["origin"]),
+                {int(partition): int(count) for partition, count in content["parts"].items()},
+            )
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"a marker that cannot be read: {error!r}") from error
+
+
+def client_settings(brokers: Mapping[str, str]) -> dict[str, Any]:
+    """What every client is made with; librdkafka's own log goes to ours, and not to standard error."""
+    log = logging.getLogger("aurum_etl.kafka")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    return {"socket.connection.setup.timeout.ms": 10_000, "client.id": "aurum_etl", **brokers, "logger": log}
+
+
+def registry_client(registry: Mapping[str, str]) -> Any:
+    """A client of the schema registry, as a context."""
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    return SchemaRegistryClient({"timeout": SECONDS, "max.retries": 1, **registry})
+
+
+def explain(error: KafkaError) -> str:
+    """The error in one line, and what to do about it where that is known."""
+    advice = _ADVICE.get(error.name())
+    return f"{error.name()}: {error.str()}" + (f"; {advice}" if advice else "")
+
+
+@contextmanager
+def told(what: str, kind: type[SinkError] = SinkUnavailable) -> Iterator[None]:
+    """Translate librdkafka's errors."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    try:
+        yield
+    except KafkaException as error:
+        reason = error.args[0]
+        raise kind(f"kafka: {what}: {explain(reason) if isinstance(reason, KafkaError) else reason}") from error
+
+
+@contextmanager
+def told_by_registry(what: str) -> Iterator[None]:
+    """Translate the registry client's errors."""
+    from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+    try:
+        yield
+    except SchemaRegistryError as error:
+        advice = {
+            401: "check SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO",
+            403: "grant write on the subject",
+            409: "its newest version is of another contract; use another topic, or bring the subject back to this one",
+            422: "its newest version is of another contract; use another topic, or bring the subject back to this one",
+        }.get(error.http_status_code)
+        line = f"{error.http_status_code}: {error.error_message}".splitlines()[0]
+        raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
+    except Exception as error:
+        raise SinkUnavailable(
+            f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"
+        ) from error

@@ -1,0 +1,95 @@
+"""A PostgreSQL connection by ADBC: statements, locks, and errors in words."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection
+
+LOCK_SECONDS = 120
+"""How long a load waits for another one of the same days."""
+_CONNECT_SECONDS = 10
+ADVICE = {
+    "28P01": "check the password in TIMESCALE_CONNECTION",
+    "28000": "check the user in TIMESCALE_CONNECTION, and what pg_hba.conf allows",
+    "3D000": "make it (create database …), or name another in TIMESCALE_CONNECTION",
+    "42501": "let the owner of the tables run this, or grant its rights: create on the schema, select, insert and delete on "
+    "its tables",
+    "53100": "make room on the server's disk; nothing was written",
+    "53300": "raise max_connections, or let fewer processes load at once",
+    "55P03": f"another process has been loading the same days for {LOCK_SECONDS} s; try again when it is done",
+    "57P03": "the server is starting or stopping; try again",
+    "25006": "this server only reads; name the primary in TIMESCALE_CONNECTION",
+    "22021": "a text holds a character that PostgreSQL cannot store",
+}
+"""What to do, by SQLSTATE."""
+_ADVICE_BY_WORDS = {
+    "password authentication failed": ADVICE["28P01"],
+    "no password supplied": ADVICE["28P01"],
+    "role ": ADVICE["28000"],
+    "database ": ADVICE["3D000"],
+    "too many clients": ADVICE["53300"],
+    "starting up": ADVICE["57P03"],
+    "Connection refused": "check that the server runs, and where TIMESCALE_CONNECTION points",
+    "could not translate host name": "check the host in TIMESCALE_CONNECTION",
+    "connection info string": "TIMESCALE_CONNECTION is postgresql://user@host:port/database, or words such as host=… dbname=…",
+    "No space left on device": ADVICE["53100"],
+}
+"""The same where there is no connection yet, and no SQLSTATE."""
+
+
+def ask(connection: Connection, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """The answer to a small question."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def do(connection: Connection, *statements: str, parameters: tuple[object, ...] | None = None) -> None:
+    """Execute the statements one after the other: the driver takes one at a time."""
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement, parameters)
+
+
+def drop(connection: Connection) -> None:
+    """Let go of a connection that may be broken; the server rolls back what it had begun."""
+    with suppress(Exception):
+        connection.close()
+
+
+def number_of(text: str) -> int:
+    """A lock's number, the same on any machine."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def with_defaults(dsn: str) -> str:
+    """Give up on a host that does not answer, unless the connection says how long to wait."""
+    if "connect_timeout" in dsn:
+        return dsn
+    if "://" in dsn:
+        return f"{dsn}{'&' if '?' in dsn else '?'}connect_timeout={_CONNECT_SECONDS}"
+    return f"{dsn} connect_timeout={_CONNECT_SECONDS}"
+
+
+def quoted(text: str) -> str:
+    """The text as a literal; every connection is told to take backslashes for what they are."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def explain(error: BaseException, dsn: str) -> str:
+    """The error in one line, without what is secret, and what to do about it where that is known."""
+    text = str(error).strip().splitlines()[0].replace("[libpq] ", "")
+    # A connection that cannot be read is repeated in libpq's complaint, password and all.
+    text = text.replace(with_defaults(dsn), "TIMESCALE_CONNECTION").replace(dsn, "TIMESCALE_CONNECTION")
+    with suppress(ValueError):
+        if password := urlsplit(dsn).password:
+            text = text.replace(password, "…")
+    state = getattr(error, "sqlstate", None)
+    advice = ADVICE.get(str(state)) or next((told for words, told in _ADVICE_BY_WORDS.items() if words in text), None)
+    return f"{text}; {advice}" if advice else text
