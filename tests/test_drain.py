@@ -282,6 +282,35 @@ def test_rows_are_validated_on_the_way(world: World) -> None:
     assert world.drain().receipts == []
 
 
+def test_a_chunk_of_an_unknown_dataset_is_told_and_passed(world: World) -> None:
+    """A newer program may have written it."""
+    chunk = replace(scope().chunk, dataset="caiso_new")
+    of = replace(scope(), chunk=chunk)
+    world.sink.stage(rows(scope(), "A", chunk_key=chunk.key), of).commit()
+    world.put(scope(), "A")
+    tally = world.drain(MEMORY)
+    assert [each.outcome for each in tally.receipts] == [Outcome.FAILED, Outcome.DONE]
+    assert "caiso_new is not one of caiso_lmp" in str(tally.receipts[0].error)
+
+
+def test_a_store_that_comes_back_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put(scope(), "A")
+    faults = iter([SinkUnavailable("gone"), SinkUnavailable("gone")])
+    real = MemorySink.stage
+
+    def stage(sink: MemorySink, *arguments: Any) -> Any:
+        for fault in faults:
+            raise fault
+        return real(sink, *arguments)
+
+    monkeypatch.setattr(MemorySink, "stage", stage)
+    assert world.drain(MEMORY).rows == 24
+    monkeypatch.setattr(MemorySink, "stage", lambda *_: (_ for _ in ()).throw(SinkUnavailable("gone for good")))
+    world.put(scope(), "A", hour=1)
+    with pytest.raises(SinkUnavailable, match="gone for good"):
+        world.drain(MEMORY)
+
+
 @pytest.mark.parametrize(("share", "outcome"), [(0.05, Outcome.FAILED), (0.9, Outcome.QUARANTINED)])
 def test_a_chunk_that_retention_has_torn_is_no_silent_gap(
     world: World, monkeypatch: pytest.MonkeyPatch, share: float, outcome: Outcome

@@ -157,7 +157,7 @@ class _Drain:
         stack.callback(election.close)
         letters = DeadLetters(self._settings)
         stack.callback(letters.close)
-        failures = 0
+        failures, done = 0, 0
         while True:
             if not election.holds(_POLL_SECONDS):
                 # Somebody else reads; without --follow this one only waits until they are through.
@@ -167,13 +167,13 @@ class _Drain:
             try:
                 with Reading(self._settings, self._topic, self._begin(), self._decoder) as reading:
                     self._read(reading, election, letters, None if follow else ends)
-                    failures = 0
                 if not follow and election.holds(0):
                     return self._tally
             except Overtaken as error:
                 logger().warning("drain.overtaken", topic=self._topic, told=str(error))
             except SinkError as error:
-                failures += 1
+                failures = failures + 1 if len(self._tally.receipts) == done else 1
+                done = len(self._tally.receipts)
                 if not error.retryable or failures >= _FAILURES:
                     raise
                 logger().warning("drain.retries", topic=self._topic, error=f"{type(error).__name__}: {error}")
@@ -231,6 +231,9 @@ class _Drain:
 
     def _load(self, whole: Whole, stores: Sequence[Sink]) -> Receipt:
         marker, chunk = whole.marker, whole.marker.chunk
+        if chunk.dataset not in adapters.datasets():
+            known = ", ".join(sorted(adapters.datasets()))
+            return _without_rows(marker, Outcome.FAILED, f"SourceChanged: {chunk.dataset} is not one of {known}")
         dataset = adapters.dataset(chunk.dataset)
         if not any(marker.parts.values()):
             return _load_nothing(marker, dataset, stores)
@@ -278,21 +281,25 @@ class _Drain:
 
 def _load_nothing(marker: Marker, dataset: Dataset, stores: Sequence[Sink]) -> Receipt:
     """A chunk without rows takes the place of one with rows."""
-    started = datetime.now(UTC)
     table = dataset.contract.arrow_schema.empty_table().replace_schema_metadata({ORIGIN: marker.origin.value})
     staged = [each.stage(table, scope_of(marker.chunk, dataset)) for each in stores]
+    return replace(_without_rows(marker, Outcome.DONE), written=tuple(each.commit() for each in staged))
+
+
+def _without_rows(marker: Marker, outcome: Outcome, error: str | None = None) -> Receipt:
+    now = datetime.now(UTC)
     return Receipt(
         chunk=marker.chunk,
         origin=marker.origin,
-        outcome=Outcome.DONE,
-        started_at=started,
-        finished_at=datetime.now(UTC),
+        outcome=outcome,
+        started_at=now,
+        finished_at=now,
         rows_read=0,
         rows_accepted=0,
         rows_rejected=0,
         attempts=0,
         seconds={},
-        written=tuple(each.commit() for each in staged),
+        error=error,
     )
 
 
