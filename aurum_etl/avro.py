@@ -85,8 +85,7 @@ def _pieces(values: pa.Array[Any], column: Column) -> Iterator[bytes | pa.Array[
 def _encoded(values: pa.Array[Any], kind: ColumnType) -> Iterator[bytes | pa.Array[Any]]:
     if kind is ColumnType.DOUBLE:
         # An Avro double is the eight bytes that Arrow has in its buffer.
-        raw = pa.Array.from_buffers(pa.binary(8), len(values), [None, values.buffers()[1]], offset=values.offset)
-        yield raw.cast(pa.binary())
+        yield _octets(values)
         return
     if kind is not ColumnType.STRING:
         integers = {ColumnType.TIMESTAMP: pa.int64(), ColumnType.DATE: pa.int32(), ColumnType.INT16: pa.int16()}
@@ -119,7 +118,7 @@ def _varints(values: pa.Array[Any]) -> pa.Array[Any]:
     """Whole numbers of 64 bits in Avro's variable length: seven bits a byte, lowest first, small magnitudes short."""
     zigzag, packed = _varint_expressions()
     built = pl.Series("value", values).to_frame().select(zigzag).select(packed)
-    halves = [_octets(built.get_column(name)) for name in ("low", "high")]
+    halves = [_octets(built.get_column(name).to_arrow()) for name in ("low", "high")]
     whole = pl.Series("bytes", _joined(*halves))
     cut = built.with_columns(whole).select(pl.col("bytes").bin.slice(0, pl.col("width")))
     return cut.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary())
@@ -142,12 +141,10 @@ def _varint_expressions() -> tuple[pl.Expr, list[pl.Expr]]:
     ]
 
 
-def _octets(numbers: pl.Series) -> pa.Array[Any]:
-    """The eight bytes of each number, lowest first."""
-    array = numbers.to_arrow()
-    return pa.Array.from_buffers(pa.binary(8), len(array), [None, array.buffers()[1]], offset=array.offset).cast(
-        pa.binary()
-    )
+def _octets(numbers: pa.Array[Any]) -> pa.Array[Any]:
+    """The eight bytes of each number, lowest first; of a null whatever is there."""
+    raw = pa.Array.from_buffers(pa.binary(8), len(numbers), [None, numbers.buffers()[1]], offset=numbers.offset)
+    return raw.cast(pa.binary())
 
 
 @dataclass(frozen=True, slots=True)

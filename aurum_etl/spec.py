@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from aurum_etl.chunk import Selection
 from aurum_etl.errors import SpecError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aurum_etl.dataset import Dataset
 
 _MAX_BYTES = 1_000_000
+_LISTED = BeforeValidator(lambda found: tuple(found) if isinstance(found, list) else found)
+"""YAML has lists, and frozen blocks have tuples."""
 
 
 class _Block(BaseModel):
@@ -34,7 +36,7 @@ class _Block(BaseModel):
 class Source(_Block):
     """What to ask the ISO for, and how fast."""
 
-    nodes: str | tuple[str, ...] = "ALL"
+    nodes: Annotated[str | tuple[str, ...], _LISTED] = "ALL"
     """Which locations: a word that the ISO knows (`ALL`, for CAISO also `ALL_APNODES`), or a list of ids as published."""
     chunk_days: Annotated[int, Field(ge=1, le=31)] = 1
     """Market days per chunk: the unit of fetching, replacing and remembering."""
@@ -42,11 +44,6 @@ class Source(_Block):
     """How often to ask; by default the ISO's own limit."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 6
     """How often one request is sent before its chunk counts as failed."""
-
-    @field_validator("nodes", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, nodes: object) -> object:
-        return tuple(nodes) if isinstance(nodes, list) else nodes
 
 
 class Schedule(_Block):
@@ -87,13 +84,8 @@ class TimescaleSpec(_Block):
     """Pieces older than this that are not compressed yet are compressed in the background (TimescaleDB); null: never."""
     retain_days: Annotated[int, Field(ge=4, le=36500)] | None = None
     """Pieces older than this are dropped by the database (TimescaleDB); null: kept for ever."""
-    aggregates: tuple[Literal["hour", "day"], ...] = ("hour", "day")
+    aggregates: Annotated[tuple[Literal["hour", "day"], ...], _LISTED] = ("hour", "day")
     """Means, minima, maxima and counts that the database keeps up to date (TimescaleDB) or computes when asked."""
-
-    @field_validator("aggregates", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, aggregates: object) -> object:
-        return tuple(aggregates) if isinstance(aggregates, list) else aggregates
 
 
 class KafkaSpec(_Block):
@@ -131,17 +123,12 @@ def default_sink(kind: str) -> SinkSpec:
 class DrainSpec(_Block):
     """What `aurum-etl drain` does with the topic of the dataset."""
 
-    sinks: Annotated[tuple[StoreSpec, ...], Field(min_length=1)]
+    sinks: Annotated[tuple[StoreSpec, ...], Field(min_length=1), _LISTED]
     """The stores that are fed from the topic."""
     group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "aurum-drain"
     """The consumer group: drains of one group share the work, and the stores keep one position per group."""
     encoding: Literal["avro", "arrow"] = "avro"
     """Which of the dataset's topics is read."""
-
-    @field_validator("sinks", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, sinks: object) -> object:
-        return tuple(sinks) if isinstance(sinks, list) else sinks
 
 
 class Spec(_Block):
@@ -154,15 +141,10 @@ class Spec(_Block):
     source: Source = Source()
     schedule: Schedule = Schedule()
     quality: Quality = Quality()
-    sinks: Annotated[tuple[SinkSpec, ...], Field(min_length=1)] = (IcebergSpec(kind="iceberg"),)
+    sinks: Annotated[tuple[SinkSpec, ...], Field(min_length=1), _LISTED] = (IcebergSpec(kind="iceberg"),)
     """Where rows go; all of them, or none."""
     drain: DrainSpec | None = None
     """Which stores are fed from Kafka."""
-
-    @field_validator("sinks", mode="before")
-    @classmethod
-    def _list_to_tuple(cls, sinks: object) -> object:
-        return tuple(sinks) if isinstance(sinks, list) else sinks
 
     @property
     def selection(self) -> Selection:

@@ -18,6 +18,7 @@ import time
 import uuid
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -147,6 +148,9 @@ def topics(race: Race, table: pa.Table, environment: dict[str, str], folder: Pat
     topic = sink._topic(LMP_DAY_AHEAD.iso, LMP)
     ready = kafka._messages(table, LMP, sink._prepared[topic][1], sink._prepared[topic][0])
 
+    def load(into: kafka.KafkaSink, number: int) -> None:
+        into.stage(table, scope(number)).commit()
+
     def floor(number: int) -> None:
         producer = sink._producer(scope(1000 + number).chunk)
         producer.begin_transaction()
@@ -158,9 +162,9 @@ def topics(race: Race, table: pa.Table, environment: dict[str, str], folder: Pat
 
     # Each turn has a transactional id of its own, as each chunk has.
     for number in range(repeats):
-        race.run("kafka, Avro", lambda number=number: sink.stage(table, scope(number)).commit())  # type: ignore[misc]
-        race.run("produce_batch", lambda number=number: floor(number))  # type: ignore[misc]
-        race.run("kafka, Arrow", lambda number=number: arrow.stage(table, scope(number)).commit())  # type: ignore[misc]
+        race.run("kafka, Avro", partial(load, sink, number))
+        race.run("produce_batch", partial(floor, number))
+        race.run("kafka, Arrow", partial(load, arrow, number))
 
 
 def codec(race: Race, table: pa.Table, repeats: int) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aurum_etl.errors import SinkUnavailable
-from aurum_etl.sinks.kafka.topics import client_settings, told
+from aurum_etl.sinks.kafka.topics import SECONDS, client_settings, make_topic, told
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from aurum_etl.settings import Settings
 
 ERROR_TOPIC = "aurum.ingest.error.v1"
-_ANSWER_SECONDS = 10.0
 _KEPT_BYTES = 64 * 1024
 """How much of an undecodable message goes to the error topic."""
 
@@ -85,7 +84,7 @@ class DeadLetters:
 
         with told(f"{self._topic} cannot be written"):
             if self._producer is None:
-                _make_error_topic(self._settings, self._topic)
+                make_topic(self._settings.kafka, self._topic, 1)
                 self._producer = Producer({**client_settings(self._settings.kafka), "enable.idempotence": True})
             for each in found:
                 content = {
@@ -99,7 +98,7 @@ class DeadLetters:
                 self._producer.produce(
                     self._topic, key=f"{each.topic}/{each.partition}/{each.offset}", value=json.dumps(content)
                 )
-            if self._producer.flush(_ANSWER_SECONDS * 3):
+            if self._producer.flush(SECONDS * 3):
                 raise SinkUnavailable(f"kafka: {self._topic} does not take what could not be read")
         logger().warning("drain.undecodable", count=len(found), reason=found[0].reason)
         return len(found)
@@ -108,16 +107,3 @@ class DeadLetters:
         """Let go of the connection; every letter was waited for."""
         if self._producer is not None:
             self._producer.close()
-
-
-def _make_error_topic(settings: Settings, topic: str) -> None:
-    from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient
-    from confluent_kafka.cimpl import NewTopic
-
-    try:
-        client = AdminClient(client_settings(settings.kafka))
-        client.create_topics([NewTopic(topic, num_partitions=1)])[topic].result(_ANSWER_SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise

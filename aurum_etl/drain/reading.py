@@ -14,7 +14,7 @@ import pyarrow.ipc
 
 from aurum_etl.drain.decoder import Found
 from aurum_etl.errors import SinkUnavailable
-from aurum_etl.sinks.kafka.topics import Marker, client_settings, explain, told
+from aurum_etl.sinks.kafka.topics import SECONDS, Marker, client_settings, explain, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _MESSAGES_AT_ONCE = 20_000
 _POLL_SECONDS = 0.25
-_ANSWER_SECONDS = 10.0
 _MEMORY_BYTES = 256 * 1024 * 1024
 """Rows of unfinished chunks beyond this wait on disk."""
 _PATIENCE_SECONDS = 60.0
@@ -135,7 +134,7 @@ class Reading:
             }
         )
         with told(f"{topic} cannot be read"):
-            partitions = self._consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
+            partitions = self._consumer.list_topics(topic, timeout=SECONDS).topics[topic].partitions
             self._consumer.assign(
                 [TopicPartition(topic, each, begin.get(each, OFFSET_BEGINNING)) for each in partitions]
             )
@@ -293,11 +292,11 @@ def ends_of(settings: Settings, topic: str) -> dict[int, int]:
     )
     try:
         with told(f"{topic} cannot be read"):
-            known = consumer.list_topics(timeout=_ANSWER_SECONDS).topics
+            known = consumer.list_topics(timeout=SECONDS).topics
             if topic not in known:
                 raise SinkUnavailable(f"kafka: there is no topic {topic} yet; a run with the sink kafka makes it")
             return {
-                partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_SECONDS)[1]
+                partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)[1]
                 for partition in known[topic].partitions
             }
     finally:

@@ -282,9 +282,7 @@ def _commit_batch(batch: Sequence[_Staged], settings: Settings) -> None:
         with attempt:
             try:
                 _commit_once(batch, settings)
-            except CommitUnknown as error:
-                _tell(batch, error)
-            except Overtaken as error:
+            except (CommitUnknown, Overtaken) as error:
                 _tell(batch, error)
 
 

@@ -136,6 +136,8 @@ class Replacement:
 
     def make_room(self, table: Table, scope: Scope, name: str) -> None:
         """Take out the scope's rows: whole files where they hold nothing else, otherwise file by file."""
+        import pyarrow.compute as pc
+
         for file in files_of(table, scope):
             self.seen.add(file.file_path)
             if file.file_path in self.dropped:
@@ -145,17 +147,11 @@ class Replacement:
                 continue
             rows = read_file(table, file, scope.contract)
             inside = rows_inside(rows, scope)
-            others = rows.filter(_inverted(inside))
+            others = rows.filter(pc.invert(inside))
             if others.num_rows == rows.num_rows:
                 continue  # the bounds said more than is there
             self.dropped[file.file_path] = file
             self.kept.extend(write_files(table, others, f"{name}-{len(self.dropped)}"))
-
-
-def _inverted(mask: pa.BooleanArray) -> pa.BooleanArray:
-    import pyarrow.compute as pc
-
-    return pc.invert(mask)
 
 
 def files_of(table: Table, scope: Scope) -> Iterator[DataFile]:

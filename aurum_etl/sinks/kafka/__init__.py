@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from aurum_etl.errors import CommitFailed, CommitUnknown, SpecError
+from aurum_etl.market import Iso
 from aurum_etl.receipt import Origin, Written
 from aurum_etl.sinks.base import ORIGIN, demand_contract, ingested_at
 from aurum_etl.sinks.kafka import topics
@@ -26,6 +27,7 @@ from aurum_etl.sinks.kafka.topics import (
     Marker,
     client_settings,
     explain,
+    make_topic,
     registry_client,
     told,
     told_by_registry,
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from aurum_etl.chunk import Chunk, Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.dataset import Dataset
-    from aurum_etl.market import Iso
     from aurum_etl.settings import Settings
     from aurum_etl.spec import KafkaSpec
 
@@ -106,8 +107,6 @@ class KafkaSink:
 
     def stage(self, table: pa.Table, scope: Scope) -> _Staged:
         """See `Sink.stage`: produces in a transaction that stays open, so no committed reader sees anything of it."""
-        from aurum_etl.market import Iso
-
         demand_contract(table, scope)
         topic = self._topic(Iso(str(scope.equals["iso_code"][0])), scope.contract)
         partitions, prefix = self._prepare(topic, scope.contract)
@@ -162,29 +161,25 @@ class KafkaSink:
         return self._prepared[topic]
 
     def _make_topic(self, topic: str) -> int:
-        from confluent_kafka import KafkaError, KafkaException
+        """Its number of partitions; it is made if it is not there."""
         from confluent_kafka.admin import AdminClient
-        from confluent_kafka.cimpl import NewTopic
 
         spec = self._spec
-        config = {} if spec.retention_days is None else {"retention.ms": str(spec.retention_days * _DAY_MS)}
         # Tombstones are markers here: compaction would take records for superseded that are history.
-        config["cleanup.policy"] = "delete"
+        config = {"cleanup.policy": "delete"}
+        if spec.retention_days is not None:
+            config["retention.ms"] = str(spec.retention_days * _DAY_MS)
         with told(f"topic {topic} cannot be made"):
             client = AdminClient(client_settings(self._brokers))
             known = client.list_topics(timeout=topics.SECONDS).topics
-            if topic in known:
-                return len(known[topic].partitions)
-            new = NewTopic(
-                topic, num_partitions=spec.partitions, replication_factor=spec.replication or -1, config=config
-            )
-            try:
-                client.create_topics([new], operation_timeout=topics.SECONDS)[topic].result(topics.SECONDS)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise
-                return len(client.list_topics(topic, timeout=topics.SECONDS).topics[topic].partitions)
-        return spec.partitions
+            if topic not in known:
+                if make_topic(
+                    self._brokers, topic, spec.partitions, replication_factor=spec.replication or -1, config=config
+                ):
+                    # What the brokers tell of a topic lags behind its making.
+                    return spec.partitions
+                known = client.list_topics(topic, timeout=topics.SECONDS).topics
+            return len(known[topic].partitions)
 
     def _register(self, topic: str, contract: Contract) -> bytes:
         """The header of the contract's messages, after the registry has accepted its schema."""

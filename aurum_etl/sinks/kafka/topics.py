@@ -115,6 +115,24 @@ def client_settings(brokers: Mapping[str, str]) -> dict[str, Any]:
     return {"socket.connection.setup.timeout.ms": 10_000, "client.id": "aurum_etl", **brokers, "logger": log}
 
 
+def make_topic(brokers: Mapping[str, str], topic: str, partitions: int, **options: Any) -> bool:
+    """Make a topic; False if somebody else has made it in between."""
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    # A name of its own: a client that nobody holds ends before the brokers have answered.
+    client = AdminClient(client_settings(brokers))
+    new = NewTopic(topic, num_partitions=partitions, **options)
+    try:
+        client.create_topics([new], operation_timeout=SECONDS)[topic].result(SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        return False
+    return True
+
+
 def registry_client(registry: Mapping[str, str]) -> Any:
     """A client of the schema registry, as a context."""
     from confluent_kafka.schema_registry import SchemaRegistryClient

@@ -92,7 +92,7 @@ class TimescaleSink:
                 raise SinkUnavailable(f"timescale: {ADVICE['25006']}")
             spec = self._spec
             layout = ddl.Layout(
-                bool(found[2]), spec.chunk_days, spec.compress_after_days, spec.retain_days, tuple(spec.aggregates)
+                bool(found[2]), spec.chunk_days, spec.compress_after_days, spec.retain_days, spec.aggregates
             )
             self._compresses_copies = bool(found[3])
             self._tables = Tables(layout, self._contracts)
@@ -169,7 +169,6 @@ class TimescaleSink:
 
         with self._told("cannot be reached"):
             connection: Connection = dbapi.connect(with_defaults(self._dsn))
-        with self._told("cannot be reached"):
             # Partitions are told in UTC, whatever the server or the user prefers.
             do(
                 connection,

@@ -36,7 +36,7 @@ class Tables:
         """
         if not all(self._is_made(connection, contract) for contract in self._contracts.values()):
             self._make(connection)
-        prove_rights(connection, self._contracts.values())
+        _prove_rights(connection, self._contracts.values())
 
     def _is_made(self, connection: Connection, contract: Contract) -> bool:
         """Whether everything of the contract is as it should be.
@@ -59,14 +59,7 @@ class Tables:
             )
         if fact not in relations:
             return False
-        have = dict(
-            ask(
-                connection,
-                "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
-                "where attrelid = to_regclass($1) and attnum > 0 and not attisdropped",
-                fact,
-            )
-        )
+        have = _columns(connection, fact)
         want = {
             name: {"timestamptz": "timestamp with time zone"}.get(kind, kind)
             for name, kind in ddl.fact_columns(contract).items()
@@ -107,13 +100,9 @@ class Tables:
                     logger().warning(
                         "timescale.plain", table=fact, told="no TimescaleDB here: a partitioned table, not compressed"
                     )
-            have = ask(
-                connection,
-                "select attname::text from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped",
-                fact,
-            )
+            have = _columns(connection, fact)
             for name, kind in ddl.fact_columns(contract).items():
-                if (name,) not in have:
+                if name not in have:
                     do(connection, f"alter table {fact} add column {name} {kind}")
                     logger().warning("timescale.migrated", table=fact, added=name)
             do(connection, *ddl.policies(contract, layout), *ddl.create_views(contract, layout))
@@ -182,6 +171,18 @@ class Tables:
         return pl.concat([empty, *(self._places[iso] for iso in isos)])
 
 
+def _columns(connection: Connection, table: str) -> dict[str, str]:
+    """Names and types of the columns that the table has."""
+    return dict(
+        ask(
+            connection,
+            "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = to_regclass($1) and attnum > 0 and not attisdropped",
+            table,
+        )
+    )
+
+
 def _pieces(table: pa.Table, days: int) -> range:
     """Numbers of the pieces of the table that the rows lie in."""
     import pyarrow as pa
@@ -192,7 +193,7 @@ def _pieces(table: pa.Table, days: int) -> range:
     return range(edges["min"].as_py() // width, edges["max"].as_py() // width + 1)
 
 
-def prove_rights(connection: Connection, contracts: Iterable[Contract]) -> None:
+def _prove_rights(connection: Connection, contracts: Iterable[Contract]) -> None:
     """Better now than after an hour of fetching."""
     names = [*(ddl.fact_name(contract) for contract in contracts), "iso_place", "iso_chunk", "iso_position"]
     for name in names:
