@@ -31,6 +31,16 @@ _TYPES = {
     ColumnType.DATE: "date",
 }
 
+SERVER = (
+    "select current_setting('server_version_num')::int, current_setting('transaction_read_only'), "
+    "(select count(*) from pg_extension where extname = 'timescaledb'), "
+    "(select count(*) from pg_settings where name = 'timescaledb.enable_direct_compress_copy')"
+)
+"""Version, whether it only reads, whether the extension is there, and whether it compresses what is copied."""
+UNPACK_ANY_NUMBER = "set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
+"""Before some rows of compressed batches are deleted: there is a limit otherwise."""
+COMPRESS_COPIES = "set local timescaledb.enable_direct_compress_copy = on"
+
 SHARED_TABLES = (
     """create table if not exists iso_place (
         number integer generated always as identity primary key,

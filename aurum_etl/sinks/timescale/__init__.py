@@ -80,12 +80,7 @@ class TimescaleSink:
     def open(self, _dataset: Dataset | None = None) -> None:
         """See `Sink.open`: connects, and makes or migrates what is not as the contract has it."""
         with self._session() as connection, self._told("cannot be opened"):
-            found = ask(
-                connection,
-                "select current_setting('server_version_num')::int, current_setting('transaction_read_only'), "
-                "(select count(*) from pg_extension where extname = 'timescaledb'), "
-                "(select count(*) from pg_settings where name = 'timescaledb.enable_direct_compress_copy')",
-            )[0]
+            found = ask(connection, ddl.SERVER)[0]
             if found[0] < 150000:
                 raise SinkUnavailable(f"timescale: PostgreSQL 15 or newer is needed, this is {found[0] // 10000}")
             if found[1] == "on":
@@ -215,12 +210,12 @@ class TimescaleSink:
         fact = ddl.fact_name(scope.contract)
         if layout.hypertables and (scope.locations is not None or "iso_location_type" in scope.equals):
             # Some rows of compressed batches go, so these are unpacked, however many they are.
-            do(connection, "set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
+            do(connection, ddl.UNPACK_ANY_NUMBER)
         do(connection, f"delete from {fact} where {_owned_by(scope)}")  # noqa: S608 - quoted
         if not table.num_rows:
             return
         if self._compresses_copies:
-            do(connection, "set local timescaledb.enable_direct_compress_copy = on")
+            do(connection, ddl.COMPRESS_COPIES)
         rows = table.select([column.name for column in ddl.stored(scope.contract)])
         rows = rows.append_column("place", places)
         rows = rows.append_column("chunk", pa.repeat(pa.scalar(number, pa.int32()), table.num_rows))
