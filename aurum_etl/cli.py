@@ -485,7 +485,7 @@ def schema(*, _as_json: bool) -> None:
 @click.option(
     "--seed", type=click.IntRange(0), default=2024, show_default=True, help="The same seed, the same numbers."
 )
-@click.option("--nodes", type=click.IntRange(3, 200_000), default=16_000, show_default=True, help="How many locations.")
+@click.option("--nodes", type=click.IntRange(3, 200_000), help="How many locations; by default as many as the ISO has.")
 @click.option(
     "--rate-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Refuse requests that come sooner."
 )
@@ -499,7 +499,7 @@ def simulate(
     port: int,
     host: str,
     seed: int,
-    nodes: int,
+    nodes: int | None,
     rate_limit: float | None,
     faults: tuple[str, ...],
     attached: bool,
@@ -507,7 +507,8 @@ def simulate(
 ) -> None:
     """Serve the simulated ISOs until stopped.
 
-    Prints one line per ISO to export, such as AURUM_CAISO_BASE=http://127.0.0.1:8080/caiso/oasisapi.
+    Prints the variables to export: addresses, such as AURUM_CAISO_BASE=http://127.0.0.1:8080/caiso/oasisapi, and the
+    credentials that are accepted here and nowhere else.
     POST a JSON list of {"kind", "times", "match"} to /_simulator/faults for faults while it serves; GET /_simulator/log
     tells what was asked.
     """

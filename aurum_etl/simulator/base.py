@@ -74,16 +74,34 @@ class Served:
     """Seconds of the server's monotonic clock."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, as it came."""
+
+    method: str
+    host: str
+    """Which of the ISO's hosts: a key of `IsoSimulator.prefixes`."""
+    path: str
+    """What follows the host's prefix, with a slash in front."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """By lower-case names."""
+    body: bytes
+
+
 class IsoSimulator(Protocol):
     """One ISO."""
 
     name: str
-    """As in the variable that points a run at it: `CAISO`."""
-    prefix: str
-    """Where below the server's root it stands: `/caiso/oasisapi`."""
+    """As in the variables that point a run at it: `CAISO`."""
+    prefixes: Mapping[str, str]
+    """Where below the server's root each of its hosts stands: `""` is the main one (`AURUM_CAISO_BASE`), another word
+    one beside it (`OUTLOOK` for `AURUM_CAISO_OUTLOOK_BASE`)."""
+    credentials: Mapping[str, str]
+    """Variables with the test credentials that it accepts; empty where the ISO asks for none."""
 
-    def answer(self, path: str, query: Mapping[str, str], fault: str | None) -> Answer:
-        """The answer to one request; `path` is what follows the prefix. Faults of content are its business."""
+    def answer(self, asked: Asked, fault: str | None) -> Answer:
+        """The answer to one request. Credentials and faults of content are its business."""
 
     def too_fast(self) -> Answer:
         """The answer to a request that came sooner than the limit allows."""

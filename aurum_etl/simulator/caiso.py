@@ -20,11 +20,14 @@ from aurum_etl.simulator.zipped import zipped
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aurum_etl.simulator.base import Asked
+
 PACIFIC = ZoneInfo("America/Los_Angeles")
 _OLDEST = datetime(2016, 1, 1, 8, tzinfo=UTC)
 _MOST_DAYS = 31
 _MOST_NODES = 10
 _CACHED_BODIES = 8
+_NODES = 16_000
 _STAMP = re.compile(r"(\d{8})T(\d{2}):(\d{2})-0000")
 _TOO_FAST_WORDS = b"CAISO Acceptable Use Policy Violation. Please retry your request after 5 seconds."
 _TOO_FAST = b"<html><body><p>" + _TOO_FAST_WORDS + b"</p></body></html>"
@@ -67,12 +70,13 @@ class CaisoSimulator:
     """OASIS, with invented numbers."""
 
     name = "CAISO"
-    prefix = "/caiso/oasisapi"
+    prefixes: Mapping[str, str] = {"": "/caiso/oasisapi"}
+    credentials: Mapping[str, str] = {}
 
-    def __init__(self, *, seed: int, nodes: int, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, seed: int, nodes: int | None, now: Callable[[], datetime]) -> None:
         self._seed = seed
         self._now = now
-        self._nodes = reports.nodes(nodes)
+        self._nodes = reports.nodes(nodes or _NODES)
         self._cache: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -80,8 +84,9 @@ class CaisoSimulator:
         """Status 429 with the html that names five seconds, and no Retry-After."""
         return Answer(429, {"Content-Type": "text/html"}, _TOO_FAST)
 
-    def answer(self, path: str, query: Mapping[str, str], fault: str | None) -> Answer:
+    def answer(self, asked: Asked, fault: str | None) -> Answer:
         """A zip, whatever happens: errors are documents inside one."""
+        path, query = asked.path, asked.query
         now = self._now()
         try:
             if fault is not None and fault.startswith("error:"):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from aurum_etl.simulator.base import Answer, Fault, Served
+from aurum_etl.simulator.base import Answer, Asked, Fault, Served
 from aurum_etl.simulator.caiso import CaisoSimulator
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Simulator:
         port: int = 0,
         host: str = "127.0.0.1",
         seed: int = 2024,
-        nodes: int = 16_000,
+        nodes: int | None = None,
         rate_limit_seconds: float | None = None,
         faults: Iterable[Fault] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -51,14 +51,19 @@ class Simulator:
 
     @property
     def bases(self) -> dict[str, str]:
-        """Base address of each ISO, by name."""
+        """Base address of each ISO and of its hosts beside the main one: `CAISO`, `CAISO_OUTLOOK`."""
         host, port = self._server.server_address[:2]
-        return {iso.name: f"http://{host!s}:{port}{iso.prefix}" for iso in self._isos}
+        return {
+            "_".join(filter(None, (iso.name, word))): f"http://{host!s}:{port}{prefix}"
+            for iso in self._isos
+            for word, prefix in iso.prefixes.items()
+        }
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables that point runs here."""
-        return {f"AURUM_{name}_BASE": base for name, base in self.bases.items()}
+        """The variables that point runs here, with the credentials that are accepted here and nowhere else."""
+        bases = {f"AURUM_{name}_BASE": base for name, base in self.bases.items()}
+        return bases | {name: value for iso in self._isos for name, value in iso.credentials.items()}
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True)
@@ -81,12 +86,15 @@ class Simulator:
         with self._lock:
             self._faults.clear()
 
-    def handle(self, path: str, query: Mapping[str, str]) -> tuple[Answer, str | None]:
+    def handle(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> tuple[Answer, str | None]:
         """The answer to one request, and the fault that goes with it."""
         started = time.monotonic()
-        iso = next((iso for iso in self._isos if path.startswith(iso.prefix + "/")), None)
-        if iso is None:
+        found = self._place(path)
+        if found is None:
             return Answer(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"no such simulator\n"), None
+        iso, word, prefix = found
         with self._lock:
             limit, last = self._rate_limit_seconds, self._last_start.get(iso.name)
             too_fast = limit is not None and last is not None and started - last < limit
@@ -98,10 +106,22 @@ class Simulator:
         elif fault == "503":
             answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"Content-Type": "text/html"}, b"<html>overloaded</html>")
         else:
-            answer = iso.answer(path.removeprefix(iso.prefix), query, fault)
+            answer = iso.answer(Asked(method, word, path.removeprefix(prefix), query, headers, body), fault)
         with self._lock:
             self.log.append(Served(path, dict(query), answer.status, fault, started))
         return answer, fault
+
+    def _place(self, path: str) -> tuple[IsoSimulator, str, str] | None:
+        """Whose path it is: the ISO, its host, and the host's prefix."""
+        return next(
+            (
+                (iso, word, prefix)
+                for iso in self._isos
+                for word, prefix in iso.prefixes.items()
+                if path == prefix or path.startswith(prefix + "/")
+            ),
+            None,
+        )
 
     def _take_fault(self, query: Mapping[str, str]) -> str | None:
         for fault in self._faults:
@@ -149,12 +169,14 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             self._send(Answer(HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(log).encode()), None)
             return
-        answer, fault = self.server.simulator.handle(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
-        self._send(answer, fault)
+        self._answer("GET", b"")
 
     def do_POST(self) -> None:
-        """Faults, as a JSON list of `kind`, `times` and `match`."""
+        """An ISO's answer, or faults to come, as a JSON list of `kind`, `times` and `match`."""
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not self.path.startswith(_CONTROL):
+            self._answer("POST", content)
+            return
         status, message = HTTPStatus.NO_CONTENT, b""
         try:
             if self.path != f"{_CONTROL}/faults":
@@ -168,6 +190,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Take back the faults."""
         self.server.simulator.clear_faults()
         self._send(Answer(HTTPStatus.NO_CONTENT, {}, b""), None)
+
+    def _answer(self, method: str, body: bytes) -> None:
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(*self.server.simulator.handle(method, parts.path, query, headers, body))
 
     def _send(self, answer: Answer, fault: str | None) -> None:
         self.send_response(answer.status)
