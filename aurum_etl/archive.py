@@ -46,17 +46,32 @@ class Request:
 
     iso: Iso
     path: str
-    query: tuple[tuple[str, str], ...]
+    query: tuple[tuple[str, str], ...] = ()
+    host: str = ""
+    """Which of the ISO's hosts; empty is the main one."""
+    body: str = ""
+    """Json that is posted; empty for a request that only gets."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What the answer's form depends on, such as `Accept`; never a credential."""
+
+    @property
+    def method(self) -> str:
+        """`GET`, or `POST` where there is a body."""
+        return "POST" if self.body else "GET"
 
     @property
     def identity(self) -> str:
         """Digest of the question: the same for any address and any order of the arguments."""
-        question = json.dumps([self.iso.value, "GET", self.path, sorted(self.query)])
-        return hashlib.sha256(question.encode()).hexdigest()
+        question = [self.iso.value, self.method, self.path, sorted(self.query)]
+        if self.host or self.body:
+            question += [self.host, self.body]
+        return hashlib.sha256(json.dumps(question).encode()).hexdigest()
 
     def describe(self) -> str:
         """The question in one line, for messages."""
-        return f"{self.iso.value} {self.path}?{urlencode(self.query, safe=',:')}"
+        host = f"{self.host.lower()}:" if self.host else ""
+        query = f"?{urlencode(self.query, safe=',:/')}" if self.query else ""
+        return f"{self.iso.value} {host}{self.path}{query}" + (f" {self.body[:120]}" if self.body else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +173,8 @@ class Archive:
             body.hardlink_to(incoming.path)
         record: Record = {
             "iso": request.iso.value,
+            "host": request.host,
+            "method": request.method,
             "path": request.path,
             "query": sorted(request.query),
             "base": exchange.base,
@@ -179,8 +196,8 @@ class Archive:
         partial.rename(folder / name)
         return self._answer(request, record)
 
-    def latest(self, request: Request, *, simulated: bool) -> Answer:
-        """The newest answer to this question that came with status 200.
+    def latest(self, request: Request, *, simulated: bool, statuses: frozenset[int] = frozenset({200})) -> Answer:
+        """The newest answer to this question that came with one of the statuses.
 
         Answers of the simulator count only where `simulated` is asked for, or where nothing else was ever received:
         invented data never shadows published data.
@@ -189,7 +206,7 @@ class Archive:
         """
         folder = self._exchanges / request.identity[:2] / request.identity
         records = [_read(path) for path in sorted(folder.glob("*.json"), reverse=True)]
-        good = [record for record in records if record["status"] == 200]
+        good = [record for record in records if int(str(record["status"])) in statuses]
         published = [record for record in good if record["origin"] != Origin.SIMULATOR]
         invented = [record for record in good if record["origin"] == Origin.SIMULATOR]
         chosen = invented if simulated else published or invented

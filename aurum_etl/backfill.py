@@ -148,7 +148,10 @@ def plan(
             reason = Reason.MISSING
         locations = len(spec.selection.names) or dataset.locations
         rows = round(locations * dataset.rows_per_location_day * (piece.duration / timedelta(days=1)))
-        chunks.append(Planned(chunk, reason, len(adapter.requests(dataset, chunk)), rows))
+        requests = len(adapter.asks(dataset, chunk))
+        if dataset.feed.rows_per_request:
+            requests = max(requests, -(-rows // dataset.feed.rows_per_request))
+        chunks.append(Planned(chunk, reason, requests, rows))
     return Plan(dataset.key, window, tuple(chunks), requests_per_minute)
 
 

@@ -56,15 +56,22 @@ def minutes_span_the_interval() -> Check:
     return Check("minutes_span_the_interval", "interval_end", holds)
 
 
-PUBLISHED_ROUNDING_USD = 1e-5
-"""The coarsest rounding that an ISO publishes prices in with all their components, in USD/MWh."""
+def something_is_measured(columns: Sequence[str]) -> Check:
+    """At least one of the values is there: a row that says nothing is no observation."""
+
+    def holds() -> pl.Expr:
+        import polars as pl
+
+        return pl.any_horizontal(pl.col(column).is_not_null() for column in columns)
+
+    return Check("something_is_measured", columns[0], holds)
 
 
-def price_equals_its_components() -> Check:
+def price_equals_its_components(tolerance_usd: float) -> Check:
     """Where energy, congestion and loss are all published, they add up, with greenhouse gas if any, to the total.
 
-    Each of up to five numbers is rounded on its own, so the sum may be off by half a unit of the last place per
-    number; three units leave room for the binary representation.
+    Each of up to five numbers is rounded on its own, and not every ISO rounds them alike: `tolerance_usd` is the most
+    that the sum may be off, in USD/MWh.
     """
 
     def holds() -> pl.Expr:
@@ -72,6 +79,6 @@ def price_equals_its_components() -> Check:
 
         parts = pl.col("price_energy") + pl.col("price_congestion") + pl.col("price_loss")
         difference = pl.col("price_total") - parts - pl.col("price_ghg").fill_null(0.0)
-        return (difference.abs() <= 3 * PUBLISHED_ROUNDING_USD).fill_null(value=True)
+        return (difference.abs() <= tolerance_usd).fill_null(value=True)
 
     return Check("price_equals_its_components", "price_total", holds)

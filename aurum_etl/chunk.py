@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aurum_etl.window import Window, days_of, intersect
@@ -70,7 +71,7 @@ class Scope:
     """The rows that a chunk owns in a store: what its commit replaces, and nothing else.
 
     A row is in the scope if every column of `equals` holds one of the words there, its location is one of
-    `locations` (where they are named), and its `interval_start` lies in the chunk's window.
+    `locations` (where they are named), and its `axis` lies in the chunk's window.
     """
 
     chunk: Chunk
@@ -78,10 +79,15 @@ class Scope:
     equals: Mapping[str, tuple[str | int, ...]] = field(hash=False)
     locations: tuple[str, ...] | None
     operating_dates: tuple[date, ...]
+    """The market days that its intervals lie in."""
+    axis: str = "interval_start"
+    """The column that the window is about: `published_at` for forecasts that are had by the day of their publication."""
 
     def meets(self, other: Scope) -> bool:
         """Whether a row could be in both: then their commits must not be mixed."""
-        if self.contract.kind != other.contract.kind or intersect(self.chunk.window, other.chunk.window) is None:
+        if self.contract.kind != other.contract.kind:
+            return False
+        if self.axis == other.axis and intersect(self.chunk.window, other.chunk.window) is None:
             return False
         if (
             self.locations is not None
@@ -98,8 +104,8 @@ def scope_of(chunk: Chunk, dataset: Dataset) -> Scope:
     equals: dict[str, tuple[str | int, ...]] = {"iso_code": (dataset.iso.value,)}
     if dataset.market is not None and dataset.run is not None:
         equals |= {"iso_market": (dataset.market.value,), "iso_market_run": (dataset.run,)}
-    equals["iso_interval_minutes"] = (dataset.interval_minutes,)
-    equals |= {column: (word,) for column, word in dataset.words.items() if column in dataset.contract.key}
+    equals["iso_interval_minutes"] = dataset.intervals
+    equals |= _words_of_the_key(dataset)
     for each in dataset.classes:
         if each.name == chunk.selection.word:
             equals["iso_location_type"] = tuple(sorted(each.types))
@@ -108,5 +114,23 @@ def scope_of(chunk: Chunk, dataset: Dataset) -> Scope:
         contract=dataset.contract,
         equals=equals,
         locations=chunk.selection.names or None,
-        operating_dates=tuple(days_of(chunk.window, dataset.timezone)),
+        operating_dates=tuple(days_of(_reach(chunk.window, dataset), dataset.timezone)),
+        axis=dataset.axis,
     )
+
+
+def _words_of_the_key(dataset: Dataset) -> dict[str, tuple[str | int, ...]]:
+    """Words of the natural key that are constants of the dataset's reports, and tell it from its siblings."""
+    found: dict[str, tuple[str | int, ...]] = {}
+    for column in dataset.contract.key:
+        words = [report.words.get(column) for report in dataset.reports]
+        constants = {word for word in words if isinstance(word, str)}
+        if words and constants and all(isinstance(word, str) for word in words):
+            found[column] = tuple(sorted(constants))
+    return found
+
+
+def _reach(window: Window, dataset: Dataset) -> Window:
+    """Where the intervals of what was published in the window lie."""
+    before, after = dataset.horizon or (timedelta(0), timedelta(0))
+    return Window(window.start - before, window.end + after)

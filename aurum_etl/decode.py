@@ -1,4 +1,4 @@
-"""Published bytes to typed columns: csv, zip and xml.
+"""Published bytes to typed columns: csv, json, zip and xml.
 
 Nothing here knows an ISO. Every way in which bytes can be other than they should ends in a typed error that names the
 place (`where`: the request or the file), the column and the value.
@@ -7,6 +7,7 @@ place (`where`: the request or the file), the column and the value.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -23,12 +24,16 @@ from aurum_etl.dataset import Published
 from aurum_etl.errors import SourceChanged, SourceUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from xml.etree.ElementTree import Element
 
+    from aurum_etl.dataset import Report
+
 WHERE = b"aurum.where"
 """Schema metadata of a record batch: the request or file that it came from."""
+DRIFT = b"aurum.drift"
+"""Schema metadata of a record batch: columns that were found under another name than the documented one, by lines."""
 
 _ZIP_MAGIC = b"PK"
 _LOCAL_HEADER_BYTES = 30
@@ -117,8 +122,8 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
     return Member(info.filename, content)
 
 
-def csv(content: bytes, columns: Mapping[str, Published], where: str) -> pa.RecordBatch:
-    """The wanted columns of a csv, typed, under the names they were published with.
+def csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
+    """The columns of a csv that the report has, typed, under the names they were published with.
 
     Shape:  one row per line after the header; words as dictionaries, numbers as doubles, instants as UTC microseconds.
     Raises: SourceChanged if a column is missing, a number or an instant is none, a word is empty, or a line is cut.
@@ -126,20 +131,15 @@ def csv(content: bytes, columns: Mapping[str, Published], where: str) -> pa.Reco
     content = content.removeprefix(_BYTE_ORDER_MARK)
     # Slices of a few bytes only: a copy of a member would cost as much as a tenth of its parsing.
     header_line = content[: content.find(b"\n") + 1] or content
-    header = [name.strip().strip('"') for name in header_line.decode("utf-8", "replace").split(",")]
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise SourceChanged(
-            f"{where}: column {', '.join(missing)} is missing; expected {', '.join(columns)}; "
-            f"found {_shortened(', '.join(header))}"
-        )
+    header = [name.strip().strip('"').strip() for name in header_line.decode("utf-8", "replace").split(",")]
+    found = _columns(header, report, where)
     _check_last_line(content, len(header), where)
     # By position, so that blanks around a name, or a name that stands twice, do no harm.
-    positions = {f"column_{header.index(name) + 1}": name for name in columns}
+    positions = {f"column_{header.index(published) + 1}": name for name, published in found.names.items()}
 
     def scan(types: Callable[[Published], pl.DataType]) -> pl.DataFrame:
         schema = {
-            at: types(columns[positions[at]]) if at in positions else pl.String()
+            at: types(found.types[positions[at]]) if at in positions else pl.String()
             for at in (f"column_{number}" for number in range(1, len(header) + 1))
         }
         frame = pl.read_csv(
@@ -150,8 +150,187 @@ def csv(content: bytes, columns: Mapping[str, Published], where: str) -> pa.Reco
     try:
         frame = scan(lambda kind: pl.Float64() if kind is Published.NUMBER else pl.Categorical())
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise _what_is_no_number(scan, columns, where, error) from error
-    return to_batch(typed(frame.select(list(columns)), columns, where), where)
+        frame = _read_as_text(scan, found.types, where, error)
+    return found.batch(frame, where)
+
+
+def records(frame: pl.DataFrame, report: Report, where: str) -> pa.RecordBatch:
+    """The same for rows that came in another form, such as json: columns of text, numbers or truth values.
+
+    Raises: as `csv`.
+    """
+    found = _columns(frame.columns, report, where)
+    columns = []
+    for name, published in found.names.items():
+        column = frame.get_column(published).alias(name)
+        if found.types[name] is Published.NUMBER:
+            columns.append(_number(column, where))
+        else:
+            columns.append((column if column.dtype == pl.String else column.cast(pl.String)).cast(pl.Categorical))
+    return found.batch(pl.DataFrame(columns), where)
+
+
+def json(content: bytes, where: str) -> Any:
+    """The document of a small answer, or of one that is nested in a way that no table is.
+
+    Raises: SourceUnavailable if it is cut short or html; SourceChanged if it is no json otherwise.
+    """
+    import json as library
+
+    try:
+        return library.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _no_json(content, where, str(error)) from error
+
+
+def json_records(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFrame:
+    """The objects at that path of a json document as a frame; nested objects are columns `Outer.inner`.
+
+    A list, a single object in place of a list of one, a single object under the last name where the names before it are
+    missing, and a bare list in place of the whole document are all the same rows. An empty object is no row.
+
+    Shape:  one row per object, columns as json has them; no column at all where there is no object.
+    Raises: as `json`; SourceChanged if something else stands there.
+    """
+    if content.strip() in (b"", b"{}", b"[]"):
+        return pl.DataFrame()
+    try:
+        document = pl.read_json(io.BytesIO(content), infer_schema_length=None)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
+        # Polars cannot read what has no field anywhere, which is how "nothing" is often said.
+        return _small_records(json(content, where), path, where)
+    if content.lstrip()[:1] == b"[":
+        return _flat(document)
+    if not set(path) & set(document.columns):
+        raise SourceChanged(f"{where}: expected {'.'.join(path)}; found {_shortened(', '.join(document.columns))}")
+    for name in path:
+        if name not in document.columns:
+            continue
+        inside = document.get_column(name)
+        if isinstance(inside.dtype, pl.List):
+            inside = inside.explode().drop_nulls()
+        if not isinstance(inside.dtype, pl.Struct):
+            return _small_records(json(content, where), path, where)
+        document = inside.struct.unnest()
+    return _flat(document)
+
+
+def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataFrame:
+    """The same by way of Python objects, for documents that hold next to nothing."""
+    for name in path:
+        if isinstance(document, dict) and name in document:
+            document = document[name]
+    if document in ("", {}, [], None):
+        return pl.DataFrame()
+    records = [document] if isinstance(document, dict) else document
+    if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
+        raise SourceChanged(f"{where}: {'.'.join(path)} holds no objects: {_shortened(repr(document))}")
+    return _flat(pl.DataFrame(records, infer_schema_length=None))
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.Struct):
+            inner = frame.get_column(name).struct.unnest()
+            frame = frame.drop(name).hstack(inner.rename({each: f"{name}.{each}" for each in inner.columns}))
+    return frame
+
+
+def _no_json(content: bytes, where: str, reason: str) -> SourceUnavailable | SourceChanged:
+    start = content.lstrip()[:64].lower()
+    if start.startswith(b"<"):
+        return SourceUnavailable(f"{where}: an html page instead of data: {_words_of_html(content)}")
+    if start[:1] in (b"{", b"["):
+        return SourceUnavailable(f"{where}: the json is damaged or cut short: {_shortened(reason)}")
+    return SourceChanged(f"{where}: expected json, got {_shortened(content[:160].decode('utf-8', 'replace'))!r}")
+
+
+def demand_no_html(content: bytes, where: str) -> None:
+    """Refuse an html page where data was asked for: most often it says that the service is down.
+
+    Raises: SourceUnavailable with the words of the page.
+    """
+    if content.lstrip()[:1] == b"<" and b"<html" in content[:1024].lower():
+        raise SourceUnavailable(f"{where}: an html page instead of data: {_words_of_html(content)}")
+
+
+def _words_of_html(content: bytes) -> str:
+    return " ".join(re.sub(rb"<[^>]*>", b" ", content[:4096]).decode("utf-8", "replace").split())[:200]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where the report's columns are."""
+
+    names: Mapping[str, str]
+    """Documented name to published name."""
+    types: Mapping[str, Published]
+    absent: Mapping[str, Published]
+    """Optional columns that are not there."""
+    drift: tuple[str, ...]
+
+    def batch(self, frame: pl.DataFrame, where: str) -> pa.RecordBatch:
+        """The frame typed, with nulls for what is absent."""
+        frame = typed(frame.select(list(self.names)), self.types, where)
+        empty = {name: _EMPTY[kind] for name, kind in self.absent.items()}
+        frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in empty.items())
+        return to_batch(frame, where, self.drift)
+
+
+_EMPTY: dict[Published, pl.DataType] = {
+    Published.WORD: pl.Categorical(),
+    Published.TEXT: pl.Categorical(),
+    Published.NUMBER: pl.Float64(),
+    Published.INSTANT: pl.Datetime("us", "UTC"),
+    Published.UTC: pl.Datetime("us", "UTC"),
+    Published.WALL_CLOCK: pl.Datetime("us"),
+}
+
+
+def empty(report: Report) -> pl.DataFrame:
+    """No rows, in the report's published shape."""
+    return pl.DataFrame(schema={name: _EMPTY[kind] for name, kind in report.published.items()})
+
+
+def _columns(header: Sequence[str], report: Report, where: str) -> _Found:
+    """Where each of the report's columns stands under which name.
+
+    Case, blanks and underscores do not matter, since the same ISO writes them one way today and another tomorrow; a name
+    of the alias table is taken, and told as drift.
+    """
+    plain = {_plain(name): name for name in reversed(header)}
+    aliases: dict[str, list[str]] = {}
+    for alias, name in report.aliases.items():
+        aliases.setdefault(name, []).append(alias)
+    names, drift, missing, absent = {}, [], [], {}
+    for name, kind in report.published.items():
+        published = name if name in header else plain.get(_plain(name))
+        if published is None:
+            published = next((plain[_plain(each)] for each in aliases.get(name, ()) if _plain(each) in plain), None)
+            if published is not None:
+                drift.append(f"{name} is called {published}")
+        if published is not None:
+            names[name] = published
+        elif name in report.optional:
+            absent[name] = kind
+        else:
+            missing.append(name)
+    if missing:
+        raise SourceChanged(
+            f"{where}: column {', '.join(missing)} is missing; expected {', '.join(report.published)}; "
+            f"found {_shortened(', '.join(header))}"
+        )
+    types = {name: report.published[name] for name in names}
+    if report.spread is not None and report.spread.others:
+        known = {_plain(each) for each in (*names.values(), *report.ignored)}
+        for name in header:
+            if name and _plain(name) not in known:
+                names[name], types[name] = name, Published.NUMBER
+    return _Found(names, types, absent, tuple(drift))
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "").replace("_", "").casefold()
 
 
 def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> pl.DataFrame:
@@ -167,11 +346,13 @@ def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> 
                 bad = column.filter(~column.is_finite()).head(1).to_list()[0]
                 raise SourceChanged(f'{where}: column {name} holds "{bad}", which is no number')
             continue
+        if kind is Published.TEXT:
+            continue
         if column.null_count():
             row = column.is_null().arg_max()
             raise SourceChanged(f"{where}: column {name} is empty in row {(row or 0) + 1}")
-        if kind is Published.INSTANT:
-            frame = frame.with_columns(_instants(column, where))
+        if kind is not Published.WORD:
+            frame = frame.with_columns(_instants(column, kind, where))
     return frame
 
 
@@ -187,10 +368,10 @@ def looked_up(column: pl.Series, words: pl.Series, values: pl.Series) -> pl.Seri
     return table.gather(codes).alias(column.name)
 
 
-def to_batch(frame: pl.DataFrame, where: str) -> pa.RecordBatch:
+def to_batch(frame: pl.DataFrame, where: str, drift: tuple[str, ...] = ()) -> pa.RecordBatch:
     """The frame as one Arrow record batch, which carries `where` it came from, so that later errors can say it."""
     table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
-    table = table.replace_schema_metadata({WHERE: where})
+    table = table.replace_schema_metadata({WHERE: where, DRIFT: "\n".join(drift)})
     if table.num_rows == 0:
         return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], schema=table.schema)
     return table.to_batches()[0]
@@ -212,20 +393,67 @@ def xml(content: bytes, where: str) -> Element:
         raise SourceChanged(f"{where}: the xml is not well-formed: {error}") from error
 
 
-def _instants(column: pl.Series, where: str) -> pl.Series:
-    """The column as UTC microseconds; each distinct text is parsed once, since a day has millions of rows and two
-    dozen instants.
+_WALL_CLOCK_FORMS = (
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%Y-%m-%d %I:%M:%S %p",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+)
+"""How ISOs write a date and a time of day; digits may lack their leading zeros. A bare date is its midnight."""
+
+
+def _instants(column: pl.Series, kind: Published, where: str) -> pl.Series:
+    """The column as microseconds; each distinct text is parsed once, since a day has millions of rows and two dozen
+    instants.
     """
     distinct = column.unique()
-    text = distinct.cast(pl.String)
-    # Offsets other than zero would be instants too, but none is documented: a new one is for a person to see.
-    instant = text.str.replace(r"(Z|[+-]00:00)$", "").str.to_datetime(
-        "%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False
-    )
+    text = distinct.cast(pl.String).str.strip_chars()
+    if kind is Published.INSTANT:
+        # "-0000" is written by some for UTC, and a colon is left out by others.
+        parts = text.str.replace("Z$", "+00:00").str.replace(r"([+-]\d\d):?(\d\d)$", "${1}${2}").str.replace(" ", "T")
+        instant = parts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False, time_zone="UTC")
+    else:
+        instant = _wall_clock(text)
+        if kind is Published.UTC:
+            bare = text.str.replace(r"(Z|[+-]00:?00)$", "")
+            instant = (instant if instant.null_count() == 0 else _wall_clock(bare)).dt.replace_time_zone("UTC")
     if instant.null_count():
         bad = text.filter(instant.is_null())[0]
-        raise SourceChanged(f'{where}: column {column.name} holds "{bad}", which is no UTC instant')
-    return looked_up(column, distinct, instant.dt.replace_time_zone("UTC"))
+        what = "wall-clock time" if kind is Published.WALL_CLOCK else "UTC instant"
+        raise SourceChanged(f'{where}: column {column.name} holds "{bad}", which is no {what}')
+    return looked_up(column, distinct, instant)
+
+
+def _wall_clock(text: pl.Series) -> pl.Series:
+    """Dates and times of day, in whichever of the known forms each is written."""
+    found = pl.repeat(None, len(text), dtype=pl.Datetime("us"), eager=True)
+    for form in _WALL_CLOCK_FORMS:
+        if found.null_count() == 0:
+            break
+        found = pl.select(pl.coalesce(found, text.str.to_datetime(form, time_unit="us", strict=False))).to_series()
+    for form in ("%Y-%m-%d", "%m/%d/%Y", "%Y%m%d"):
+        if found.null_count() == 0:
+            break
+        dates = text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+        found = pl.select(pl.coalesce(found, dates)).to_series()
+    return found
+
+
+def _number(column: pl.Series, where: str) -> pl.Series:
+    """The column as doubles; text that is one, with blanks around it, is taken."""
+    if column.dtype != pl.String:
+        return column.cast(pl.Float64)
+    text = column.str.strip_chars()
+    text = pl.select(pl.when(text != "").then(text)).to_series().alias(column.name)
+    number = text.cast(pl.Float64, strict=False)
+    bad = text.filter(text.is_not_null() & number.is_null())
+    if len(bad):
+        raise SourceChanged(f'{where}: column {column.name} holds "{_shortened(bad[0])}", which is no number')
+    return number
 
 
 def _check_last_line(content: bytes, cells: int, where: str) -> None:
@@ -238,24 +466,24 @@ def _check_last_line(content: bytes, cells: int, where: str) -> None:
         raise SourceChanged(f"{where}: the last line has {last.count(b',') + 1} cells, the header {cells}: cut short?")
 
 
-def _what_is_no_number(
+def _read_as_text(
     scan: Callable[[Callable[[Published], pl.DataType]], pl.DataFrame],
     columns: Mapping[str, Published],
     where: str,
     error: Exception,
-) -> SourceChanged:
-    """The error that names the cell: the file is read again as text, since the first reading only says that it failed."""
+) -> pl.DataFrame:
+    """The file read again as text, since the first reading only says that it failed: numbers with blanks around them
+    are taken, and anything else is named by its cell.
+    """
     try:
         text = scan(lambda _: pl.String())
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
-        return SourceChanged(f"{where}: not a readable csv: {_shortened(str(error))}")
+        raise SourceChanged(f"{where}: not a readable csv: {_shortened(str(error))}") from error
+    found = []
     for name, kind in columns.items():
-        if kind is Published.NUMBER:
-            cells = text.get_column(name)
-            bad = cells.filter(cells.is_not_null() & cells.cast(pl.Float64, strict=False).is_null())
-            if len(bad):
-                return SourceChanged(f'{where}: column {name} holds "{_shortened(bad[0])}", which is no number')
-    return SourceChanged(f"{where}: not a readable csv: {_shortened(str(error))}")
+        column = text.get_column(name)
+        found.append(_number(column, where) if kind is Published.NUMBER else column.cast(pl.Categorical))
+    return pl.DataFrame(found)
 
 
 def _excerpt(path: Path) -> str:

@@ -17,13 +17,15 @@ import tenacity
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
 from aurum_etl.archive import Answer, Exchange
-from aurum_etl.errors import SourceChanged, SourceError, SourceUnavailable, SourceUnreachable
+from aurum_etl.errors import AccessDenied, SourceChanged, SourceError, SourceUnavailable, SourceUnreachable
+from aurum_etl.manners import NothingThere
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aurum_etl.archive import Archive, Request
+    from aurum_etl.manners import Manners
     from aurum_etl.receipt import Origin
 
 T = TypeVar("T")
@@ -78,30 +80,31 @@ class Download:
 
     def __init__(
         self,
-        base: str,
+        bases: Mapping[str, str],
         origin: Origin,
         archive: Archive,
         *,
         requests_per_minute: float | None,
         patience: Patience,
         max_bytes: int,
-        busy_seconds: Callable[[Answer], float | None],
-        base_variable: str,
+        manners: Manners,
+        auth: httpx.Auth | None = None,
     ) -> None:
-        self._base = base
+        self._bases = bases
         self._origin = origin
         self._archive = archive
         self._patience = patience
         self._max_bytes = max_bytes
-        self._busy_seconds = busy_seconds
-        self._base_variable = base_variable
+        self._manners = manners
         self._limiter: Limiter | None = None
         if requests_per_minute is not None:
             # One request per interval rather than n per minute: a burst is what the ISOs refuse.
             interval = Rate(1, round(60_000 / requests_per_minute))
             self._limiter = Limiter(InMemoryBucket([interval]))
         timeout = httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds)
-        self._client = httpx.Client(timeout=timeout, follow_redirects=False, headers={"user-agent": "aurum-etl"})
+        self._client = httpx.Client(
+            timeout=timeout, follow_redirects=False, headers={"user-agent": manners.user_agent}, auth=auth
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -142,11 +145,18 @@ class Download:
             self._limiter.try_acquire(request.iso.value)
         logger().debug("request.sent", request=request.describe(), attempt=attempt, chunk=chunk_key)
         where = request.describe()
+        base, variable = self._bases[request.host], request.iso.base_variable(request.host)
         started = time.monotonic()
         try:
             with (
                 self._archive.receiving() as incoming,
-                self._client.stream("GET", f"{self._base}/{request.path}", params=request.query) as response,
+                self._client.stream(
+                    request.method,
+                    f"{base}/{request.path}",
+                    params=request.query,
+                    content=request.body or None,
+                    headers={**dict(request.headers), **({"content-type": "application/json"} if request.body else {})},
+                ) as response,
             ):
                 try:
                     for piece in response.iter_bytes():
@@ -159,7 +169,7 @@ class Download:
                         incoming,
                         request,
                         Exchange(
-                            base=self._base,
+                            base=base,
                             origin=self._origin,
                             status=response.status_code,
                             headers={name.lower(): value for name, value in response.headers.items()},
@@ -171,25 +181,14 @@ class Download:
                     )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
             raise SourceUnreachable(
-                f"{request.iso.value} cannot be reached at {self._base} ({error}): check the network or HTTPS_PROXY, "
-                f"point {self._base_variable} at another address, or try the simulator with --sim"
+                f"{request.iso.value} cannot be reached at {base} ({error}): check the network or HTTPS_PROXY, "
+                f"point {variable} at another address, or try the simulator with --sim"
             ) from error
         except httpx.InvalidURL as error:
-            raise SourceChanged(f"{self._base_variable}: {self._base} is not an address: {error}") from error
+            raise SourceChanged(f"{variable}: {base} is not an address: {error}") from error
         except httpx.HTTPError as error:
             raise SourceUnavailable(f"{where}: {type(error).__name__}: {error}") from error
-        return self._judged(answer, where)
-
-    def _judged(self, answer: Answer, where: str) -> Answer:
-        """The answer, if its status is 200."""
-        if answer.status == 200:
-            return answer
-        body = answer.body.read_bytes()[:400].decode("utf-8", "replace")
-        message = f'{where}: status {answer.status}: "{" ".join(body.split())[:200]}"'
-        if answer.status in _AGAIN:
-            asked = [self._busy_seconds(answer), _retry_after(answer.headers.get("retry-after"))]
-            raise SourceUnavailable(message, wait_seconds=max((each for each in asked if each), default=None))
-        raise SourceChanged(message)
+        return _judged(answer, self._manners)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Exponential with full jitter, but never less than the other side asked for."""
@@ -219,15 +218,34 @@ class Download:
 class Replay:
     """A source over the archive: not a single request is sent."""
 
-    def __init__(self, archive: Archive, *, simulated: bool) -> None:
+    def __init__(self, archive: Archive, *, simulated: bool, manners: Manners) -> None:
         self._archive = archive
         self._simulated = simulated
+        self._manners = manners
 
     def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
         """See `Source.get`; Raises also ArchiveError, if the archive has no whole answer to the request."""
         logger().debug("request.replayed", request=request.describe(), chunk=chunk_key)
-        answer = self._archive.latest(request, simulated=self._simulated)
+        statuses = frozenset({200}) | self._manners.nothing_there
+        answer = _judged(self._archive.latest(request, simulated=self._simulated, statuses=statuses), self._manners)
         return Fetched(accept(answer), answer, 0)
+
+
+def _judged(answer: Answer, manners: Manners) -> Answer:
+    """The answer, if its status is 200."""
+    if answer.status == 200:
+        return answer
+    body = answer.body.read_bytes()[:400].decode("utf-8", "replace")
+    words = " ".join(body.split())[:200]
+    message = f"{answer.request.describe()}: status {answer.status}" + (f': "{words}"' if words else "")
+    if answer.status in manners.nothing_there:
+        raise NothingThere(message, answer)
+    if answer.status in _AGAIN:
+        asked = [manners.busy_seconds(answer), _retry_after(answer.headers.get("retry-after"))]
+        raise SourceUnavailable(message, wait_seconds=max((each for each in asked if each), default=None))
+    if answer.status in (401, 403):
+        raise AccessDenied(f"{message}: {manners.access}")
+    raise SourceChanged(message)
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -8,6 +8,7 @@ AurumError
 │  │  └─ SourceUnreachable    nothing answers at all: the network's side
 │  ├─ NotYetPublished      try again later, `expected_at`
 │  ├─ NoData               the source's own word that there is nothing
+│  ├─ AccessDenied         the ISO refuses the credentials
 │  └─ SourceChanged        a person must look
 ├─ ContractViolation    the frame broke its contract; carries the findings
 ├─ SinkError            the store's side
@@ -99,6 +100,12 @@ class NoData(SourceError):
 
 class SourceChanged(SourceError):
     """The answer is not in the documented format, or the request is refused for good."""
+
+
+class AccessDenied(SourceError):
+    """The ISO refuses the credentials, or their rights do not reach to what was asked for."""
+
+    exit_code = EXIT_SOURCE
 
 
 class ContractViolation(AurumError):

@@ -32,10 +32,9 @@ class Iso(StrEnum):
             Iso.SPP: "America/Chicago",
         }[self]
 
-    @property
-    def base_variable(self) -> str:
-        """The environment variable that points runs at another base address."""
-        return f"AURUM_{self.name}_BASE"
+    def base_variable(self, host: str = "") -> str:
+        """The environment variable that points runs at another address of one of the ISO's hosts; `""` is the main one."""
+        return f"AURUM_{self.name}_{host}_BASE" if host else f"AURUM_{self.name}_BASE"
 
 
 class Market(StrEnum):
@@ -104,3 +103,57 @@ class LoadType(StrEnum):
     NATIVE = "NATIVE"
     DAY_AHEAD_DEMAND = "DAY_AHEAD_DEMAND"
     REAL_TIME_DEMAND = "REAL_TIME_DEMAND"
+
+
+class FuelType(StrEnum):
+    """What electricity is made from, across ISOs; the ISO's own word stays in `fuel_native`."""
+
+    BIOGAS = "BIOGAS"
+    BIOMASS = "BIOMASS"
+    COAL = "COAL"
+    GEOTHERMAL = "GEOTHERMAL"
+    HYDRO = "HYDRO"
+    IMPORTS = "IMPORTS"
+    """Not generation: CAISO and MISO list them among the fuels."""
+    MULTIPLE = "MULTIPLE"
+    """Units that burn several fuels, where the ISO does not tell them apart."""
+    NATURAL_GAS = "NATURAL_GAS"
+    NUCLEAR = "NUCLEAR"
+    OIL = "OIL"
+    OTHER = "OTHER"
+    OTHER_RENEWABLES = "OTHER_RENEWABLES"
+    SOLAR = "SOLAR"
+    STORAGE = "STORAGE"
+    """Negative while charging, unless the ISO publishes discharge alone."""
+    WASTE = "WASTE"
+    WASTE_HEAT = "WASTE_HEAT"
+    WIND = "WIND"
+
+
+class Service(StrEnum):
+    """Which ancillary service is meant, across ISOs; the ISO's own word stays in `service_native`."""
+
+    CONTINGENCY = "CONTINGENCY"
+    """ERCOT's contingency reserve (ECRS)."""
+    ENERGY_FORECAST = "ENERGY_FORECAST"
+    """ISO-NE's forecast energy requirement, and the imbalance reserve that covers it."""
+    MILEAGE = "MILEAGE"
+    MILEAGE_DOWN = "MILEAGE_DOWN"
+    MILEAGE_UP = "MILEAGE_UP"
+    NON_SPINNING = "NON_SPINNING"
+    """Ten minutes, not synchronized: non-spin, supplemental, non-synchronized."""
+    PRIMARY = "PRIMARY"
+    """PJM's ten minutes of either kind."""
+    RAMP_DOWN = "RAMP_DOWN"
+    RAMP_UP = "RAMP_UP"
+    REGULATION = "REGULATION"
+    REGULATION_DOWN = "REGULATION_DOWN"
+    REGULATION_UP = "REGULATION_UP"
+    RESPONSIVE = "RESPONSIVE"
+    """ERCOT's frequency response (RRS)."""
+    SHORT_TERM = "SHORT_TERM"
+    """MISO's short-term reserve."""
+    SPINNING = "SPINNING"
+    """Ten minutes, synchronized."""
+    THIRTY_MINUTE = "THIRTY_MINUTE"
+    UNCERTAINTY_UP = "UNCERTAINTY_UP"

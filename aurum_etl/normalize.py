@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from aurum_etl.contracts.base import LINEAGE
-from aurum_etl.decode import WHERE, looked_up
+from aurum_etl.dataset import Word
+from aurum_etl.decode import DRIFT, WHERE, empty, looked_up
 from aurum_etl.errors import SourceChanged
+from aurum_etl.market import LocationType
 from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
-    from aurum_etl.dataset import Components, Dataset
+    from aurum_etl.dataset import Components, Dataset, Report, Revision, Spread
 
-_LOCATION, _START, _END = "_location", "_start", "_end"
+_LOCATION, _NAME, _TYPE = "_location", "_name", "_type"
+_START, _END = "_start", "_end"
+_PUBLISHED, _MARK, _RANK = "_published", "_mark", "_rank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +37,23 @@ class Normalized:
     """What became of the published rows; every one of them is accounted for."""
 
     frame: pl.DataFrame
-    """Contract columns in contract order, without lineage; sorted by location and time."""
+    """Contract columns in contract order, without lineage; sorted as `Contract.order` says."""
     unplaced: pl.DataFrame
-    """Rows that hold a word nobody knows, in the shape of `REJECTED_SCHEMA`."""
+    """Rows with a word that nobody knows, or a time that their clock does not have, in the shape of `REJECTED_SCHEMA`."""
     rows_read: int
-    """Published rows."""
-    passed_over: int
+    """Published rows; of columns that are rows of their own, each value counts."""
+    passed_over: int = 0
     """Rows of sibling datasets that share the file."""
-    repeated: int
+    repeated: int = 0
     """Rows that said again, word for word, what another had said."""
+    superseded: int = 0
+    """Rows of an older version than another of the same fact."""
+    drift: tuple[str, ...] = ()
+    """Columns that came under another name than the documented one."""
 
 
-def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset) -> Normalized:
-    """Canonical frame of what the ISO published.
+def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset, report: Report) -> Normalized:
+    """Canonical frame of what the ISO published in one of its reports.
 
     Shape:  one row per key of the contract, all its columns but the lineage, in its order.
     Units:  times UTC microseconds, start inclusive, end exclusive; values in the contract's unit.
@@ -53,93 +61,232 @@ def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset) -> Normalized
     """
     frames: list[pl.DataFrame] = []
     unplaced: list[pl.DataFrame] = []
+    drift: dict[str, None] = {}
     rows_read = passed_over = 0
     for batch in batches:
         published = pl.from_arrow(batch, rechunk=False)
         assert isinstance(published, pl.DataFrame)  # noqa: S101 - a record batch is never a series
+        metadata = batch.schema.metadata or {}
+        drift |= dict.fromkeys(filter(None, metadata.get(DRIFT, b"").decode().split("\n")))
+        if report.spread is not None:
+            published = _spread(published, report, report.spread)
         rows_read += len(published)
-        mine, unknown = _split_by_words(published, dataset)
+        mine, unknown = _split_by_words(published, report)
+        placed, timeless = _split_by_time(mine, report)
         passed_over += len(published) - len(mine) - len(unknown)
-        _check_grid(mine, dataset, (batch.schema.metadata or {}).get(WHERE, b"the data").decode())
-        frames.append(mine)
-        unplaced.append(unknown)
-    published = pl.concat(frames) if frames else _nothing(dataset)
-    wide, repeated = _observations(published, dataset)
+        _check_grid(placed, dataset, report, metadata.get(WHERE, b"the data").decode())
+        frames.append(placed)
+        unplaced += [unknown, timeless]
+    published = pl.concat(frames) if frames else _nothing(report)
+    rows, repeated, superseded = _observations(published, dataset, report)
     return Normalized(
-        frame=_canonical(wide, dataset),
+        frame=_canonical(rows, dataset, report),
         unplaced=pl.concat([pl.DataFrame(schema=REJECTED_SCHEMA), *unplaced]),
         rows_read=rows_read,
         passed_over=passed_over,
         repeated=repeated,
+        superseded=superseded,
+        drift=tuple(drift),
     )
 
 
-def _split_by_words(published: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, pl.DataFrame]:
+def together(parts: Sequence[Normalized], dataset: Dataset) -> Normalized:
+    """What several reports of one dataset said: rows that say the same count once, and the higher revision counts."""
+    if len(parts) == 1:
+        return parts[0]
+    frame = pl.concat([each.frame for each in parts])
+    key = list(dataset.contract.key)
+    ranks = {
+        mark: rank for report in dataset.reports if report.revision for mark, rank in report.revision.ranks.items()
+    }
+    ranked = frame.with_columns(pl.col("revision").replace_strict(ranks, default=0, return_dtype=pl.Int64).alias(_RANK))
+    highest = ranked.filter(pl.col(_RANK) == pl.col(_RANK).max().over(key)).drop(_RANK)
+    distinct = highest.unique(maintain_order=True).sort(dataset.contract.order)
+    return Normalized(
+        frame=distinct,
+        unplaced=pl.concat([each.unplaced for each in parts]),
+        rows_read=sum(each.rows_read for each in parts),
+        passed_over=sum(each.passed_over for each in parts),
+        repeated=sum(each.repeated for each in parts) + len(highest) - len(distinct),
+        superseded=sum(each.superseded for each in parts) + len(frame) - len(highest),
+        drift=tuple(drift for each in parts for drift in each.drift),
+    )
+
+
+def _spread(published: pl.DataFrame, report: Report, spread: Spread) -> pl.DataFrame:
+    """Columns side by side as rows of their own; what has no value is no row."""
+    groups = dict(spread.columns)
+    if spread.others:
+        named = {*report.published, *(old for group in groups.values() for old in group.values())}
+        groups |= {name: {spread.others: name} for name in published.columns if name not in named}
+    moved = {old for group in groups.values() for old in group.values()}
+    values = list(dict.fromkeys(new for group in groups.values() for new in group))
+    kept = [pl.col(name) for name in published.columns if name not in moved]
+    parts = [
+        published.select(
+            *kept,
+            pl.lit(word).cast(pl.Categorical).alias(spread.into),
+            *(pl.col(group[new]).alias(new) if new in group else pl.lit(None, pl.Float64).alias(new) for new in values),
+        )
+        for word, group in groups.items()
+    ]
+    return pl.concat(parts).filter(pl.any_horizontal(pl.col(new).is_not_null() for new in values))
+
+
+def _split_by_words(published: pl.DataFrame, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The dataset's rows, and those with a word that is nobody's."""
     belongs = pl.lit(value=True)
     unknown = [pl.DataFrame(schema=REJECTED_SCHEMA)]
-    if dataset.belonging is not None:
-        column = dataset.belonging.column
-        known = [dataset.belonging.word, *dataset.belonging.others]
-        strangers = published.filter(~_is_one_of(published, column, known))
-        unknown.append(rejected(strangers, "word_is_known", column))
-        belongs &= _is_one_of(published, column, [dataset.belonging.word])
-    if dataset.components is not None:
-        column = dataset.components.column
-        known_component = _is_one_of(published, column, list(dataset.components.into))
-        unknown.append(rejected(published.filter(belongs & ~known_component), "word_is_known", column))
-        belongs &= known_component
+    for each in report.belonging:
+        strangers = published.filter(belongs & ~_is_one_of(published, each.column, [*each.words, *each.others]))
+        unknown.append(rejected(strangers, "word_is_known", each.column))
+        belongs &= _is_one_of(published, each.column, list(each.words))
+    for column, words in _vocabularies(report):
+        known = _is_one_of(published, column, list(words))
+        unknown.append(rejected(published.filter(belongs & ~known), "word_is_known", column))
+        belongs &= known
     return published.filter(belongs), pl.concat(unknown)
+
+
+def _vocabularies(report: Report) -> list[tuple[str, Iterable[str]]]:
+    """Published columns of which every word must be known, with the words."""
+    closed: list[tuple[str, Iterable[str]]] = []
+    if report.components is not None:
+        closed.append((report.components.column, report.components.into))
+    words = [each for each in report.words.values() if isinstance(each, Word)]
+    if isinstance(report.location_types, Word):
+        words.append(report.location_types)
+    closed.extend((each.column, each.vocabulary) for each in words if each.vocabulary is not None)
+    if report.revision is not None and report.revision.column and report.revision.ranks:
+        closed.append((report.revision.column, report.revision.ranks))
+    return closed
 
 
 def _is_one_of(frame: pl.DataFrame, column: str, words: list[str]) -> pl.Expr:
     """Membership by category code: a handful of distinct words are compared as text, millions of rows as integers."""
     distinct = frame.get_column(column).unique()
     matching = distinct.filter(distinct.cast(pl.String).is_in(words)).to_physical()
-    return pl.col(column).to_physical().is_in(matching.implode())
+    return pl.col(column).to_physical().is_in(matching.implode()).fill_null(value=False)
 
 
-def _check_grid(frame: pl.DataFrame, dataset: Dataset, where: str) -> None:
-    """Every interval has the dataset's length and starts on a multiple of it: anything else is not what we asked for."""
-    start, end = dataset.clock.interval_start(), dataset.clock.interval_end()
-    length = timedelta(minutes=dataset.interval_minutes)
-    seconds = dataset.interval_minutes * 60
-    on_the_grid = (end - start == length) & (start.dt.epoch("us") % (seconds * 1_000_000) == 0)
+def _split_by_time(published: pl.DataFrame, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that the report's clock can place, and those with a label that the day did not have."""
+    placed = report.clock.interval_start().is_not_null() & report.clock.interval_end().is_not_null()
+    if published.select(placed.all()).item():
+        return published, pl.DataFrame(schema=REJECTED_SCHEMA)
+    timeless = published.filter(~placed)
+    return published.filter(placed), rejected(timeless, "time_is_on_the_clock", report.clock.columns[-1])
+
+
+def _check_grid(frame: pl.DataFrame, dataset: Dataset, report: Report, where: str) -> None:
+    """Every interval has one of the dataset's lengths and starts on a multiple of it: anything else is not what we asked
+    for. Irregular snapshots have no grid.
+    """
+    clock = report.clock
+    start, end = clock.interval_start(), clock.interval_end()
+    on_the_grid = pl.lit(value=False)
+    for minutes in dataset.intervals:
+        fits = end - start == timedelta(minutes=minutes)
+        if minutes:
+            fits &= start.dt.epoch("us") % (minutes * 60_000_000) == 0
+        on_the_grid |= fits
     if not frame.select(on_the_grid.all()).item():
         first = frame.filter(~on_the_grid).select(start.alias(_START), end.alias(_END)).sort(_START).row(0, named=True)
         raise SourceChanged(
-            f"{where}: columns {', '.join(dataset.clock.columns)}: interval {first[_START]:%Y-%m-%dT%H:%M:%SZ} to "
-            f"{first[_END]:%Y-%m-%dT%H:%M:%SZ} is not on the grid of {dataset.interval_minutes} minutes"
+            f"{where}: columns {', '.join(clock.columns)}: interval {first[_START]:%Y-%m-%dT%H:%M:%SZ} to "
+            f"{first[_END]:%Y-%m-%dT%H:%M:%SZ} is not on the grid of {', '.join(map(str, dataset.intervals))} minutes"
         )
 
 
-def _nothing(dataset: Dataset) -> pl.DataFrame:
+def _nothing(report: Report) -> pl.DataFrame:
     """No rows, in the published shape."""
-    from aurum_etl.dataset import Published
-
-    types = {
-        Published.WORD: pl.Categorical(),
-        Published.NUMBER: pl.Float64(),
-        Published.INSTANT: pl.Datetime("us", "UTC"),
-    }
-    return pl.DataFrame(schema={name: types[kind] for name, kind in dataset.published.items()})
+    published = empty(report)
+    return published if report.spread is None else _spread(published, report, report.spread)
 
 
-def _observations(published: pl.DataFrame, dataset: Dataset) -> tuple[pl.DataFrame, int]:
-    """One row per observation (location, start, end and values), sorted; and how many rows only repeated others."""
-    places = {
-        _LOCATION: pl.col(dataset.location),
-        _START: dataset.clock.interval_start(),
-        _END: dataset.clock.interval_end(),
-    }
-    if dataset.components is not None and len(published):
-        return _side_by_side(published, places, dataset, dataset.components)
-    values = {new: pl.col(old) for old, new in dataset.values.items()}
-    if dataset.components is not None:
-        values = {column: pl.lit(None, pl.Float64) for column in dataset.components.into.values()}
-    rows = published.select(**places, **values)
-    distinct = rows.unique(maintain_order=True).sort(pl.col(_LOCATION).cast(pl.String), _START)
-    return distinct, len(rows) - len(distinct)
+def _observations(published: pl.DataFrame, dataset: Dataset, report: Report) -> tuple[pl.DataFrame, int, int]:
+    """One row per observation (place, times, marks, words and values), sorted; how many rows only repeated others, and how
+    many were of older versions.
+    """
+    location = pl.col(report.location) if report.location else pl.lit(dataset.iso.value).cast(pl.Categorical)
+    places = {_LOCATION: location, _START: report.clock.interval_start(), _END: report.clock.interval_end()}
+    marks = _marks(report)
+    if report.components is not None and len(published):
+        rows, repeated = _side_by_side(published, places, dataset, report.components)
+        return _with_marks(rows, published.select(location.alias(_LOCATION), **marks)), repeated, 0
+    values = {new: pl.col(old) for old, new in report.values.items()}
+    if report.components is not None:
+        values = {column: pl.lit(None, pl.Float64) for column in report.components.into.values()}
+    absent = set(_numbers(dataset)) - values.keys()
+    values |= {column: pl.lit(None, pl.Float64) for column in absent}
+    return _in_order(published.select(**places, **marks, **values), dataset, report.revision)
+
+
+def _numbers(dataset: Dataset) -> list[str]:
+    """The contract columns that hold the values of this kind."""
+    return [column.name for column in dataset.contract.values if column.type == "double"]
+
+
+def _marks(report: Report) -> dict[str, pl.Expr]:
+    """What a row carries beside place, times and values, each under a name of its own."""
+    marks: dict[str, pl.Expr] = {}
+    if report.location_name:
+        marks[_NAME] = pl.col(report.location_name)
+    if isinstance(report.location_types, Word):
+        marks[_TYPE] = pl.col(report.location_types.column)
+    for column, word in report.words.items():
+        if isinstance(word, Word):
+            marks[column] = pl.col(word.column)
+    if report.published_at is not None:
+        marks[_PUBLISHED] = report.published_at.instant()
+    if report.revision is not None and report.revision.column:
+        marks[_MARK] = pl.col(report.revision.column)
+    return marks
+
+
+def _with_marks(rows: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
+    """Rows of components with what is said of their places: name and kind."""
+    if marks.width == 1:
+        return rows
+    return rows.join(marks.unique(_LOCATION, keep="first"), on=_LOCATION, how="left", maintain_order="left")
+
+
+def _in_order(rows: pl.DataFrame, dataset: Dataset, revision: Revision | None) -> tuple[pl.DataFrame, int, int]:
+    """The rows sorted by key, without those that repeat others or are of older versions."""
+    by = [name for name in (_LOCATION, _START, _END, *dataset.contract.key, _PUBLISHED) if name in rows.columns]
+    ranks = {name: _ranked(rows.get_column(name)) for name in by}
+    order = [rank.alias(f"_{name}_rank") for name, rank in ranks.items()]
+    if _MARK in rows.columns and revision is not None:
+        mark = pl.col(_MARK).cast(pl.String)
+        numbers = mark.replace_strict(revision.ranks, return_dtype=pl.Int64) if revision.ranks else mark.cast(pl.Int64)
+        order.append(-rows.select(numbers.alias(_RANK)).to_series())
+    rows = rows.hstack(order).sort([each.name for each in order])
+    same_key = pl.all_horizontal(
+        pl.col(each.name) == pl.col(each.name).shift(1) for each in order if each.name != _RANK
+    )
+    ordering = [each.name for each in order]
+    if len(rows) < 2 or not rows.select(same_key.any()).item():
+        return rows.drop(ordering), 0, 0
+    superseded = 0
+    if _RANK in ordering:
+        # Ranks are negative here: the lowest is the newest version.
+        keys = [each for each in ordering if each != _RANK]
+        newest = rows.filter(pl.col(_RANK) == pl.col(_RANK).min().over(keys))
+        superseded = len(rows) - len(newest)
+        rows = newest
+    distinct = rows.drop(ordering).unique(maintain_order=True)
+    return distinct, len(rows) - len(distinct), superseded
+
+
+def _ranked(column: pl.Series) -> pl.Series:
+    """What the column sorts by: of words their places in the alphabet, which sort as fast as numbers."""
+    if column.dtype != pl.Categorical:
+        return column
+    words = column.unique().drop_nulls()
+    words = words.gather(words.cast(pl.String).arg_sort())
+    if words.is_empty():
+        return pl.repeat(0, len(column), eager=True)
+    return looked_up(column, words, pl.int_range(len(words), eager=True))
 
 
 def _side_by_side(
@@ -151,10 +298,12 @@ def _side_by_side(
     every row is computed, and its value put there, without sorting or hashing a row. Where cells are empty or taken
     twice, the components are joined on the cell instead.
     """
-    locations = published.get_column(dataset.location).unique()
+    location = published.select(places[_LOCATION].alias(_LOCATION)).to_series()
+    locations = location.unique()
     locations = locations.gather(locations.cast(pl.String).arg_sort())
-    ranks = looked_up(published.get_column(dataset.location), locations, pl.int_range(len(locations), eager=True))
-    step = dataset.interval_minutes * 60_000_000
+    ranks = looked_up(location, locations, pl.int_range(len(locations), eager=True))
+    minutes = dataset.intervals[0]
+    step = minutes * 60_000_000
     number = places[_START].dt.epoch("us") // step
     first, last = published.select(first=number.min(), last=number.max()).row(0)
     intervals = last - first + 1
@@ -165,13 +314,13 @@ def _side_by_side(
     )
     by_word = keyed.partition_by(components.column, include_key=False, as_dict=True)
     present = {column: by_word[word,] for word, column in components.into.items() if (word,) in by_word}
-    absent = [pl.lit(None, pl.Float64).alias(column) for column in components.into.values() if column not in present]
+    absent = [pl.lit(None, pl.Float64).alias(column) for column in _numbers(dataset) if column not in present]
     laid_out = {column: _laid_out(part, len(locations) * intervals) for column, part in present.items()}
     whole = [values.alias(column) for column, values in laid_out.items() if values is not None]
     if len(whole) == len(present):
         cells = pl.int_range(len(locations) * intervals, eager=True)
         starts = ((cells % intervals + first) * step).cast(pl.Datetime("us", "UTC"))
-        ends = (starts + timedelta(minutes=dataset.interval_minutes)).alias(_END)
+        ends = (starts + timedelta(minutes=minutes)).alias(_END)
         rows = pl.DataFrame([locations.gather(cells // intervals).alias(_LOCATION), starts.alias(_START), ends])
         return rows.with_columns(*whole, *absent), 0
     distinct = {column: part.unique() for column, part in present.items()}
@@ -193,61 +342,98 @@ def _laid_out(part: pl.DataFrame, cells: int) -> pl.Series | None:
     return None if order.null_count() else part.get_column("value").gather(order)
 
 
-def _canonical(rows: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:
+def _canonical(rows: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataFrame:
     """All contract columns but the lineage, in contract order; each is computed here and nowhere else."""
     contract = dataset.contract
-    prefix = series_prefix(dataset)
-    # What depends on the location alone is computed once per location and looked up by its category code.
-    locations = (
-        rows.select(_LOCATION)
-        .unique()
-        .with_columns(iso_location_id=pl.col(_LOCATION).cast(pl.String))
-        .with_columns(
-            iso_location_type=_location_type(dataset),
-            series_id=pl.lit(prefix) + pl.col("iso_location_id"),
-        )
-    )
+    minutes = pl.lit(dataset.intervals[0], pl.Int16)
+    if len(dataset.intervals) > 1:
+        minutes = (pl.col(_END) - pl.col(_START)).dt.total_minutes().cast(pl.Int16)
+    rows = rows.with_columns(iso_interval_minutes=minutes)
+    words = [column for column, word in report.words.items() if isinstance(word, Word)]
+    # What depends on words alone is computed once for each of their combinations, and looked up by category code.
+    of_the_series = [name for name in (_LOCATION, _NAME, _TYPE, *words) if name in rows.columns]
+    if len(dataset.intervals) > 1:
+        of_the_series.append("iso_interval_minutes")
+    series = _series(rows.select(of_the_series).unique(), dataset, report)
     columns: dict[str, pl.Expr] = {
-        "series_id": pl.col("series_id"),
         "iso_code": pl.lit(dataset.iso.value),
         "iso_market": pl.lit(None if dataset.market is None else dataset.market.value, pl.String),
         "iso_market_run": pl.lit(dataset.run, pl.String),
         "iso_product": pl.lit(contract.product.value),
-        "iso_location_type": pl.col("iso_location_type"),
-        "iso_location_id": pl.col("iso_location_id"),
-        "iso_location_name": pl.lit(None, pl.String),
         "iso_timezone": pl.lit(dataset.timezone),
-        "iso_interval_minutes": pl.lit(dataset.interval_minutes, pl.Int16),
         "iso_unit": pl.lit(contract.unit.value),
         "iso_subject": pl.lit(contract.subject.value),
         "iso_curve_role": pl.lit(contract.curve_role.value),
         "interval_start": pl.col(_START),
         "interval_end": pl.col(_END),
         "operating_date": pl.col(_START).dt.convert_time_zone(dataset.timezone).dt.date(),
-        "published_at": pl.lit(None, pl.Datetime("us", "UTC")),
-        "revision": pl.lit(None, pl.String),
-        **{column: pl.lit(word) for column, word in dataset.words.items()},
+        "published_at": pl.col(_PUBLISHED) if _PUBLISHED in rows.columns else pl.lit(None, pl.Datetime("us", "UTC")),
+        "revision": _revision(report, rows),
+        **{column: pl.col(f"{column}_word") for column in words},
+        **{column: pl.lit(word) for column, word in report.words.items() if isinstance(word, str)},
     }
     names = [name for name in contract.names if name not in LINEAGE]
-    joined = rows.join(locations, on=_LOCATION, how="left", maintain_order="left")
+    joined = rows.join(series, on=of_the_series, how="left", maintain_order="left", nulls_equal=True)
     return joined.select(columns.get(name, pl.col(name)).alias(name) for name in names)
 
 
-def series_prefix(dataset: Dataset) -> str:
+def _revision(report: Report, rows: pl.DataFrame) -> pl.Expr:
+    if _MARK in rows.columns:
+        return pl.col(_MARK).cast(pl.String)
+    return pl.lit(report.revision.mark if report.revision is not None else None, pl.String)
+
+
+def _series(distinct: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataFrame:
+    """The distinct places and words, with the contract columns that follow from them."""
+    distinct = distinct.with_columns(
+        iso_location_id=pl.col(_LOCATION).cast(pl.String),
+        iso_location_name=(pl.col(_NAME) if _NAME in distinct.columns else pl.lit(None)).cast(pl.String),
+    ).with_columns(iso_location_type=_location_type(report))
+    distinct = distinct.with_columns(
+        (
+            pl.col(column).cast(pl.String)
+            if word.vocabulary is None
+            else pl.col(column).cast(pl.String).replace_strict(dict(word.vocabulary), return_dtype=pl.String)
+        ).alias(f"{column}_word")
+        for column, word in report.words.items()
+        if isinstance(word, Word)
+    )
+    return distinct.with_columns(series_id=_series_prefix(dataset, report) + pl.col("iso_location_id"))
+
+
+def _series_prefix(dataset: Dataset, report: Report) -> pl.Expr:
     """The series id without its location: `caiso.lmp.da.dam.60m.`."""
     words = [dataset.iso.slug, dataset.contract.product]
     if dataset.market is not None and dataset.run is not None:
         words += [dataset.market, dataset.run]
-    words.append(f"{dataset.interval_minutes}m")
-    if dataset.contract.series_word:
-        words.append(dataset.words[dataset.contract.series_word])
-    return "".join(re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_") + "." for word in words)
+    minutes: pl.Expr = pl.lit(f"{dataset.intervals[0]}m.")
+    if len(dataset.intervals) > 1:
+        minutes = pl.format("{}m.", pl.col("iso_interval_minutes"))
+    prefix = pl.lit("".join(slug(word) + "." for word in words)) + minutes
+    for column in dataset.contract.series_words:
+        word = report.words[column]
+        prefix = prefix + (pl.lit(slug(word) + ".") if isinstance(word, str) else _slugs(f"{column}_word") + ".")
+    return prefix
 
 
-def _location_type(dataset: Dataset) -> pl.Expr:
-    """The first rule that matches the id decides; the last one matches everything, or the type is null."""
+def slug(word: str) -> str:
+    """A word as series ids have it: lower case, with `_` for whatever is neither letter nor digit."""
+    return re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_")
+
+
+def _slugs(column: str) -> pl.Expr:
+    return pl.col(column).str.to_lowercase().str.replace_all(r"[^a-z0-9]+", "_").str.strip_chars("_")
+
+
+def _location_type(report: Report) -> pl.Expr:
+    """Where there are rules, the first that matches the id decides; the last one matches everything, or it is null."""
+    if not report.location:
+        return pl.lit(LocationType.SYSTEM.value)
+    if isinstance(report.location_types, Word):
+        words = dict(report.location_types.vocabulary or {})
+        return pl.col(_TYPE).cast(pl.String).replace_strict(words, default=None, return_dtype=pl.String)
     decided = pl.lit(None, pl.String)
-    for rule in reversed(dataset.location_rules):
+    for rule in reversed(report.location_types):
         matches = pl.col("iso_location_id").str.contains(rule.pattern)
         decided = pl.when(matches).then(pl.lit(rule.type.value)).otherwise(decided)
     return decided

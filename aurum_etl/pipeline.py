@@ -83,8 +83,6 @@ def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
     """
 
     def obtain(progress: _Progress) -> Normalized:
-        from aurum_etl.normalize import normalize
-
         with progress.step("fetch"):
             fetched = fetch(workshop.adapter, workshop.dataset, chunk, source, workshop.max_bytes)
         # Reading an answer is part of accepting it, since damaged ones are asked for again.
@@ -95,9 +93,17 @@ def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
         progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
         _note_nothing(progress, chunk, fetched)
         with progress.step("normalize"):
-            return normalize(fetched.batches, workshop.dataset)
+            return normalized_of(fetched, workshop.dataset)
 
     return _work(chunk, workshop, obtain)
+
+
+def normalized_of(fetched: Fetched, dataset: Dataset) -> Normalized:
+    """The canonical frame of everything that came, whichever reports it came in."""
+    from aurum_etl.normalize import normalize, together
+
+    parts = [normalize(batches, dataset, report) for report, batches in fetched.batches]
+    return together(parts or [normalize((), dataset, dataset.feed.reports[0])], dataset)
 
 
 def load_chunk(
@@ -120,7 +126,8 @@ def load_chunk(
 
 
 def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) -> dict[Chunk, Normalized]:
-    """The chunks that a file's rows make up: one per market day, no longer than the rows reach.
+    """The chunks that a file's rows make up: one per market day, no longer than the rows reach; of forecasts that are had
+    by the day of their publication, one per version.
 
     A file of a whole selection is taken at its word (`ALL` stays `ALL`); where locations are named, the chunk is of
     those that are in the file.
@@ -135,14 +142,21 @@ def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) ->
         named = Selection.named(frame.get_column("iso_location_id").unique().to_list())
     chunks: dict[Chunk, Normalized] = {}
     rows_read, unplaced = normalized.rows_read, normalized.unplaced
-    spans = frame.group_by("operating_date", maintain_order=True).agg(
-        pl.col("interval_start").min(), pl.col("interval_end").max()
+    by = "published_at" if dataset.by_publication else "operating_date"
+    # A snapshot has no length, and a window must have one.
+    instant = timedelta(microseconds=1)
+    spans = frame.group_by(by, maintain_order=True).agg(
+        pl.col(dataset.axis).min().alias("start"),
+        pl.max_horizontal("interval_end", pl.col("interval_start") + instant).max().alias("end"),
     )
-    for day, start, end in spans.sort("operating_date").iter_rows():
-        window = intersect(Window(start, end), market_day(day, dataset.timezone))
+    for value, start, end in spans.sort(by).iter_rows():
+        if dataset.by_publication:
+            window: Window | None = Window(start, start + instant)
+        else:
+            window = intersect(Window(start, end), market_day(value, dataset.timezone))
         if window is None:
             continue
-        rows = frame.filter(pl.col("operating_date") == day)
+        rows = frame.filter(pl.col(by) == value)
         chunks[Chunk(dataset.key, named, window)] = replace(
             normalized, frame=rows, rows_read=rows_read, unplaced=unplaced, passed_over=0, repeated=normalized.repeated
         )
@@ -194,14 +208,14 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
     from aurum_etl.validate import rows_are_in_scope, validate
 
     dataset = workshop.dataset
-    normalized = _only_the_window(normalized, chunk, progress)
+    normalized = _only_the_window(normalized, chunk, dataset.axis, progress)
     progress.rows_read = normalized.rows_read
     if normalized.frame.is_empty() and normalized.unplaced.is_empty():
         return _nothing_came(chunk, dataset, progress)
     with progress.step("validate"):
         frame = with_lineage(normalized.frame, dataset.contract, chunk, progress.started_at)
         scope = scope_of(chunk, dataset)
-        verdict = validate(frame, dataset.contract, [rows_are_in_scope(scope)])
+        verdict = validate(frame, dataset.contract, [*dataset.checks, rows_are_in_scope(scope)])
         _note_findings(progress, chunk, dataset, normalized)
     _keep_rejected(chunk, workshop, progress, normalized, verdict)
     with ExitStack() as undo:
@@ -259,16 +273,22 @@ def _about(chunk: Chunk) -> Iterator[None]:
         raise
 
 
-def _only_the_window(normalized: Normalized, chunk: Chunk, progress: _Progress) -> Normalized:
-    """Without the rows of neighbouring days: some answers snap to trade dates, whatever the request says."""
+def _only_the_window(normalized: Normalized, chunk: Chunk, axis: str, progress: _Progress) -> Normalized:
+    """Without the rows of neighboring days, and of places that were not asked for: some answers snap to trade dates,
+    and some reports are whole or not at all, whatever the request says.
+    """
     import polars as pl
 
-    inside = pl.col("interval_start").is_between(chunk.window.start, chunk.window.end, closed="left")
+    inside = pl.col(axis).is_between(chunk.window.start, chunk.window.end, closed="left")
+    if chunk.selection.names:
+        inside &= pl.col("iso_location_id").is_in(list(chunk.selection.names))
     frame = normalized.frame.filter(inside)
     outside = len(normalized.frame) - len(frame)
     if outside:
         progress.findings.append(
-            Finding("rows_are_in_the_window", Severity.INFO, outside, f"{outside} rows of other days were passed over")
+            Finding(
+                "rows_are_asked_for", Severity.INFO, outside, f"{outside} rows of other days or places were passed over"
+            )
         )
     return replace(normalized, frame=frame)
 
@@ -315,13 +335,21 @@ def _note_findings(progress: _Progress, chunk: Chunk, dataset: Dataset, normaliz
     """Look for what is not there. A day that is still being published is not loaded at all: half a day that counts
     as done would be a gap that nobody sees.
     """
+    import polars as pl
+
     from aurum_etl.validate import gaps, missing_intervals
 
     frame = normalized.frame
-    absent = missing_intervals(frame, chunk.window, dataset.interval_minutes)
-    if len(absent):
-        _too_early(chunk, dataset, progress.started_at, f"{len(absent)} intervals are not published")
-    progress.findings.extend(gaps(frame, chunk.window, dataset.interval_minutes))
+    for minutes in () if dataset.by_publication else dataset.intervals:
+        # Irregular snapshots have no grid to have gaps in, but an hour without any is one.
+        grid = minutes or 60
+        of_length = frame.filter(pl.col("iso_interval_minutes") == minutes)
+        if not minutes:
+            of_length = of_length.with_columns(pl.col("interval_start").dt.truncate("1h"))
+        absent = missing_intervals(of_length, chunk.window, grid)
+        if len(absent):
+            _too_early(chunk, dataset, progress.started_at, f"{len(absent)} intervals are not published")
+        progress.findings.extend(gaps(of_length, chunk.window, grid))
     lacking = sorted(set(chunk.selection.names) - set(frame.get_column("iso_location_id").unique()))
     if lacking:
         detail = f"nothing was published for {', '.join(lacking[:10])}"
@@ -329,6 +357,11 @@ def _note_findings(progress: _Progress, chunk: Chunk, dataset: Dataset, normaliz
     if normalized.repeated:
         detail = f"{normalized.repeated} rows only repeated others, and count once"
         progress.findings.append(Finding("rows_are_distinct", Severity.INFO, normalized.repeated, detail))
+    if normalized.superseded:
+        detail = f"{normalized.superseded} rows are of older versions than others in the same answer"
+        progress.findings.append(Finding("versions_are_the_newest", Severity.INFO, normalized.superseded, detail))
+    for drift in normalized.drift:
+        progress.findings.append(Finding("columns_are_as_documented", Severity.WARNING, 1, drift))
     for finding in progress.findings:
         if finding.severity is Severity.WARNING:
             logger().warning("chunk.finding", chunk=chunk.key, check=finding.check, detail=finding.detail)

@@ -12,8 +12,7 @@ from aurum_etl import adapters
 from aurum_etl.adapters.base import read_files
 from aurum_etl.chunk import ALL, Selection
 from aurum_etl.errors import SourceChanged
-from aurum_etl.normalize import normalize
-from aurum_etl.pipeline import chunks_of, to_arrow, with_lineage
+from aurum_etl.pipeline import chunks_of, normalized_of, to_arrow, with_lineage
 from aurum_etl.settings import read_settings
 from aurum_etl.validate import validate
 
@@ -44,7 +43,7 @@ def read_to_frame(key: str, paths: Sequence[Path]) -> ReadFiles:
     """
     dataset = adapters.dataset(key)
     fetched = read_files(adapters.adapter(dataset.iso), dataset, paths, read_settings().response_max_bytes)
-    normalized = normalize(fetched.batches, dataset)
+    normalized = normalized_of(fetched, dataset)
     if normalized.rows_read and normalized.passed_over == normalized.rows_read:
         raise SourceChanged(
             f"{', '.join(map(str, paths))}: all {normalized.rows_read} rows are of other datasets than {key}"
@@ -55,7 +54,7 @@ def read_to_frame(key: str, paths: Sequence[Path]) -> ReadFiles:
         for chunk, part in chunks_of(normalized, dataset, Selection(ALL)).items()
     ]
     frame = pl.concat(frames) if frames else pl.DataFrame(schema=dict(dataset.contract.polars_schema))
-    verdict = validate(frame.sort("iso_location_id", "interval_start"), dataset.contract)
+    verdict = validate(frame.sort(dataset.contract.order), dataset.contract, dataset.checks)
     return ReadFiles(
         to_arrow(verdict.accepted, dataset.contract),
         pl.concat([normalized.unplaced, verdict.rejected]),

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aurum_etl import adapters, sinks
+from aurum_etl.adapters.base import demand_credentials, read_files
 from aurum_etl.backfill import Plan, Planned, Reason, execute, named_days, plan, wanted
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, UsageError
-from aurum_etl.pipeline import Workshop, chunks_of, load_chunk
+from aurum_etl.pipeline import Workshop, chunks_of, load_chunk, normalized_of
 from aurum_etl.quarantine import Quarantine
 from aurum_etl.receipt import Origin, Outcome
 from aurum_etl.settings import read_settings
@@ -30,7 +31,7 @@ from aurum_etl.watermarks import Store
 from aurum_etl.window import Window, intersect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
@@ -113,7 +114,7 @@ class Prepared:
     flags: Flags
     store: Store
     origin: Origin
-    base: str
+    bases: Mapping[str, str]
     now: datetime
     plan: Plan
     """What will be done; for files it is made when they are read."""
@@ -131,7 +132,7 @@ class Prepared:
         """Whether the ISO's limits are kept."""
         if self.flags.profile is not None:
             return self.flags.profile == "production"
-        return self.origin is not Origin.SIMULATOR and not _is_loopback(self.base)
+        return self.origin is not Origin.SIMULATOR and not all(_is_loopback(base) for base in self.bases.values())
 
     @property
     def requests_per_minute(self) -> float | None:
@@ -155,17 +156,20 @@ def prepare(spec_path: Path, flags: Flags, settings: Settings | None = None) -> 
         if kind not in sinks.KINDS:
             raise UsageError(f'--sink: "{kind}" is not one of {", ".join(sorted(sinks.KINDS))}')
     spec = load_spec(spec_path, flags.overrides, adapters.datasets())
-    dataset = adapters.dataset(spec.dataset)
-    base = settings.base(dataset.iso, adapters.adapter(dataset.iso).default_base)
+    dataset = spec.chosen(adapters.dataset(spec.dataset))
+    adapter = adapters.adapter(dataset.iso)
+    bases = settings.addresses(dataset.iso, adapter.bases)
+    if not (flags.files or flags.replay or flags.simulated):
+        demand_credentials(dataset, settings.credentials, adapter.manners.access)
     prepared = Prepared(
         spec=spec,
         dataset=dataset,
-        adapter=adapters.adapter(dataset.iso),
+        adapter=adapter,
         settings=settings,
         flags=flags,
         store=Store(settings.home / "watermarks.duckdb"),
-        origin=_origin(flags, base, adapters.adapter(dataset.iso).default_base),
-        base=base,
+        origin=_origin(flags, bases, adapter.bases),
+        bases=bases,
         now=datetime.now(UTC),
         plan=Plan(dataset.key, None, (), None),
     )
@@ -219,12 +223,12 @@ def run(spec_path: Path, flags: Flags = Flags(), settings: Settings | None = Non
     return perform(prepare(spec_path, flags, settings))
 
 
-def _origin(flags: Flags, base: str, default_base: str) -> Origin:
+def _origin(flags: Flags, bases: Mapping[str, str], default_bases: Mapping[str, str]) -> Origin:
     if flags.files:
         return Origin.FILES
     if flags.simulated:
         return Origin.SIMULATOR
-    return Origin.LIVE if base == default_base else Origin.CUSTOM
+    return Origin.LIVE if bases == default_bases else Origin.CUSTOM
 
 
 def _plan(prepared: Prepared) -> Plan:
@@ -253,11 +257,8 @@ def _plan(prepared: Prepared) -> Plan:
 
 def _from_files(prepared: Prepared, workshop: Workshop) -> tuple[Plan, Iterator[Receipt]]:
     """A plan of the chunks that the files hold, and their receipts as they come."""
-    from aurum_etl.adapters.base import read_files
-    from aurum_etl.normalize import normalize
-
     fetched = read_files(prepared.adapter, prepared.dataset, prepared.flags.files, prepared.settings.response_max_bytes)
-    normalized = normalize(fetched.batches, prepared.dataset)
+    normalized = normalized_of(fetched, prepared.dataset)
     chunks = chunks_of(normalized, prepared.dataset, prepared.spec.selection)
     if not chunks:
         said = "; ".join(fetched.nothing) or f"{normalized.rows_read} rows, all of other datasets or unknown words"
@@ -282,24 +283,26 @@ def _source(prepared: Prepared, archive: Archive) -> Iterator[Source]:
     from aurum_etl.download import QUICK, Download, Patience, Replay
 
     if prepared.flags.replay:
-        yield Replay(archive, simulated=prepared.flags.simulated)
+        yield Replay(archive, simulated=prepared.flags.simulated, manners=prepared.adapter.manners)
         return
     with ExitStack() as stack:
-        base = prepared.base
+        iso, bases, credentials = prepared.dataset.iso, prepared.bases, prepared.settings.credentials
         if prepared.flags.simulated:
             from aurum_etl.simulator import running
 
-            base = stack.enter_context(running())[prepared.dataset.iso.base_variable]
+            # What it prints are addresses, and credentials that are accepted there and nowhere else.
+            credentials = stack.enter_context(running())
+            bases = {host: credentials[iso.base_variable(host)] for host in bases}
         yield stack.enter_context(
             Download(
-                base,
+                bases,
                 prepared.origin,
                 archive,
                 requests_per_minute=prepared.requests_per_minute,
                 patience=replace(Patience() if prepared.paced else QUICK, attempts=prepared.spec.source.attempts),
                 max_bytes=prepared.settings.response_max_bytes,
-                busy_seconds=prepared.adapter.busy_seconds,
-                base_variable=prepared.dataset.iso.base_variable,
+                manners=prepared.adapter.manners,
+                auth=prepared.adapter.auth(prepared.dataset, credentials, bases),
             )
         )
 

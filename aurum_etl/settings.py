@@ -54,6 +54,19 @@ CATALOG_VARIABLES = {
 }
 
 
+CREDENTIALS = (
+    "ERCOT_API_USERNAME",
+    "ERCOT_API_PASSWORD",
+    "ERCOT_PUBLIC_API_SUBSCRIPTION_KEY",
+    "ISONE_API_USERNAME",
+    "ISONE_API_PASSWORD",
+    "MISO_API_PRICING_SUBSCRIPTION_KEY",
+    "MISO_API_LOAD_GENERATION_AND_INTERCHANGE_SUBSCRIPTION_KEY",
+    "PJM_API_KEY",
+)
+"""What the ISOs ask for; each feed names those that it needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where local state lies, and how much of it is kept."""
@@ -78,10 +91,12 @@ class Settings:
     """`SCHEMA_REGISTRY_URL` and the other `SCHEMA_REGISTRY_…` of `REGISTRY_VARIABLES`, by the client's names."""
     catalog: Mapping[str, str] = field(default_factory=dict, repr=False)
     """`AURUM_ICEBERG_…` and `AWS_…` of `CATALOG_VARIABLES`, by pyiceberg's names; empty is SQLite under home."""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of `CREDENTIALS` that are set, by variable name."""
 
-    def base(self, iso: Iso, default: str) -> str:
-        """Base address of the ISO, without a slash at its end."""
-        return self.bases.get(iso.base_variable, default).rstrip("/")
+    def addresses(self, iso: Iso, defaults: Mapping[str, str]) -> dict[str, str]:
+        """Base address of each of the ISO's hosts, without a slash at its end."""
+        return {host: self.bases.get(iso.base_variable(host), base).rstrip("/") for host, base in defaults.items()}
 
     def private_folder(self, *names: str) -> Path:
         """A folder under home, created for its owner alone."""
@@ -118,6 +133,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         topic_prefix=_prefix(variables.get("AURUM_TOPIC_PREFIX", "")),
         registry=_named(variables, REGISTRY_VARIABLES),
         catalog=_named(variables, CATALOG_VARIABLES),
+        credentials={name: variables[name] for name in CREDENTIALS if variables.get(name)},
     )
 
 

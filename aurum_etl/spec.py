@@ -36,6 +36,12 @@ class _Block(BaseModel):
 class Source(_Block):
     """What to ask the ISO for, and how fast."""
 
+    feed: str | None = None
+    """Which of the dataset's feeds, where there are several, such as `csv` or `api`; by default the first that
+    `aurum-etl datasets` lists."""
+    clock: dict[str, str] = Field(default_factory=dict)
+    """How to read time labels where the ISO's documents leave it open, such as `{labels: end}`; the choices are the
+    feed's."""
     nodes: Annotated[str | tuple[str, ...], _LISTED] = "ALL"
     """Which locations: a word that the ISO knows (`ALL`, for CAISO also `ALL_APNODES`), or a list of ids as published."""
     chunk_days: Annotated[int, Field(ge=1, le=31)] = 1
@@ -152,6 +158,10 @@ class Spec(_Block):
         nodes = self.source.nodes
         return Selection(word=nodes) if isinstance(nodes, str) else Selection.named(nodes)
 
+    def chosen(self, dataset: Dataset) -> Dataset:
+        """The dataset by the feed, and with the settings of its clock, that this spec names."""
+        return dataset.of(self.source.feed or dataset.feeds[0].name, self.source.clock)
+
 
 def load_spec(path: Path, overrides: Iterable[str], datasets: Mapping[str, Dataset]) -> Spec:
     """The spec in the file, with `PATH=VALUE` overrides, each checked like the spec itself.
@@ -260,16 +270,32 @@ def _faults_of_meaning(spec: Spec, datasets: Mapping[str, Dataset]) -> Iterable[
     if dataset is None:
         yield f"$.dataset: {_shown(spec.dataset)} is not one of {', '.join(sorted(datasets))}"
         return
+    feeds = [feed.name for feed in dataset.feeds]
+    if spec.source.feed is not None and spec.source.feed not in feeds:
+        yield f"$.source.feed: {_shown(spec.source.feed)} is not one of {', '.join(feeds)}"
+        return
+    dataset = dataset.of(spec.source.feed or feeds[0])
+    yield from _faults_of_clock(spec.source, dataset)
     yield from _faults_of_nodes(spec.source, dataset)
+
+
+def _faults_of_clock(source: Source, dataset: Dataset) -> Iterable[str]:
+    settable = {name: choices for report in dataset.feed.reports for name, choices in report.settable.items()}
+    for name, value in source.clock.items():
+        if name not in settable:
+            choices = f"not one of {', '.join(settable)}" if settable else f"nothing that {dataset.key} leaves open"
+            yield f"$.source.clock: {_shown(name)} is {choices}"
+        elif value not in settable[name]:
+            yield f"$.source.clock.{name}: {_shown(value)} is not one of {', '.join(settable[name])}"
 
 
 def _faults_of_nodes(source: Source, dataset: Dataset) -> Iterable[str]:
     words = dataset.selection_words()
-    choices = " or ".join(words) + (" or a list of ids" if dataset.named_limit else "")
+    choices = " or ".join(words) + (" or a list of ids" if dataset.feed.named_limit else "")
     if isinstance(source.nodes, str):
         if source.nodes not in words:
             yield f"$.source.nodes: {_shown(source.nodes)} is not {choices}"
-    elif not dataset.named_limit or not source.nodes:
+    elif not dataset.feed.named_limit or not source.nodes:
         yield f"$.source.nodes: {_shown(list(source.nodes))} is not {choices}"
     else:
         for number, node in enumerate(source.nodes):
@@ -278,9 +304,10 @@ def _faults_of_nodes(source: Source, dataset: Dataset) -> Iterable[str]:
                 yield f"$.source.nodes[{number}]: {_shown(node)} is not a location id"
             if node in source.nodes[:number]:
                 yield f"$.source.nodes[{number}]: {_shown(node)} stands twice"
-    span = dataset.span_days_all if isinstance(source.nodes, str) else dataset.span_days
+    span = dataset.feed.span_days_all if isinstance(source.nodes, str) else dataset.feed.span_days
     if source.chunk_days > span:
-        yield f"$.source.chunk_days: {source.chunk_days} is more than the {span} that {dataset.feed} answers at once"
+        reports = " and ".join(report.name for report in dataset.feed.reports)
+        yield f"$.source.chunk_days: {source.chunk_days} is more than the {span} that {reports} answers at once"
 
 
 def _explain(error: ErrorDetails) -> str:

@@ -110,7 +110,8 @@ def rows_are_in_scope(scope: Scope) -> Check:
 
     def holds() -> pl.Expr:
         window = scope.chunk.window
-        inside = pl.col("interval_start").is_between(window.start, window.end, closed="left")
+        inside = pl.col(scope.axis).is_between(window.start, window.end, closed="left")
+        inside &= pl.col("operating_date").is_in(list(scope.operating_dates))
         for column, words in scope.equals.items():
             inside &= pl.col(column).is_in(list(words))
         if scope.locations is not None:

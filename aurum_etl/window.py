@@ -111,3 +111,13 @@ def intersect(one: Window, other: Window) -> Window | None:
     """The instants in both, or None."""
     start, end = max(one.start, other.start), min(one.end, other.end)
     return Window(start, end) if start < end else None
+
+
+def split_hours(window: Window) -> list[Window]:
+    """Pieces of one hour; together they are the window."""
+    pieces = []
+    start = window.start
+    while start < window.end:
+        pieces.append(Window(start, min(start + timedelta(hours=1), window.end)))
+        start = pieces[-1].end
+    return pieces

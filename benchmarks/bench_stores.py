@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pyarrow.parquet as pq
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.avro import decode, encode, header
 from aurum_etl.chunk import ALL, Chunk, Scope, Selection, scope_of
 from aurum_etl.contracts import LMP

@@ -18,7 +18,8 @@ _NEEDED = ("INTERVALSTARTTIME_GMT", "INTERVALENDTIME_GMT", "NODE", "MARKET_RUN_I
 def aurum() -> Callable[[Path], int]:
     """Bytes to a canonical frame in which every row was validated."""
     import aurum_etl.decode  # noqa: F401 - the adapter loads it when it reads; imports are not what is measured
-    from aurum_etl.adapters.caiso import CAISO, LMP_DAY_AHEAD
+    from aurum_etl.adapters.caiso import CAISO
+    from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
     from aurum_etl.chunk import ALL, Chunk, Selection, scope_of
     from aurum_etl.normalize import normalize
     from aurum_etl.pipeline import with_lineage
@@ -28,11 +29,11 @@ def aurum() -> Callable[[Path], int]:
     chunk = Chunk(LMP_DAY_AHEAD.key, Selection(ALL), market_day(DAY, LMP_DAY_AHEAD.timezone))
 
     def work(path: Path) -> int:
-        normalized = normalize(CAISO.batches(LMP_DAY_AHEAD, path, path.name, 2**33), LMP_DAY_AHEAD)
+        report = LMP_DAY_AHEAD.feed.reports[0]
+        normalized = normalize(CAISO.batches(report, path, path.name, 2**33), LMP_DAY_AHEAD, report)
         frame = with_lineage(normalized.frame, LMP_DAY_AHEAD.contract, chunk, datetime.now(UTC))
-        return len(
-            validate(frame, LMP_DAY_AHEAD.contract, [rows_are_in_scope(scope_of(chunk, LMP_DAY_AHEAD))]).accepted
-        )
+        checks = [*LMP_DAY_AHEAD.checks, rows_are_in_scope(scope_of(chunk, LMP_DAY_AHEAD))]
+        return len(validate(frame, LMP_DAY_AHEAD.contract, checks).accepted)
 
     return work
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.chunk import ALL, Chunk, Scope, Selection, scope_of
 from aurum_etl.pipeline import to_arrow
 from aurum_etl.window import market_day
@@ -81,7 +82,7 @@ def rows(of: Scope, *locations: str, price: float = 1.0, **constants: object) ->
         "ingested_at": datetime(2026, 7, 15, tzinfo=UTC),
         "price_total": price,
         "load_mw": price,
-        **dataset.words,
+        **dataset.feed.reports[0].words,
         **owned,
         **constants,
     }

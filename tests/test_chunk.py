@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.chunk import ALL, Selection, scope_of
 from tests.frames import chunk
 

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from aurum_etl import decode
-from aurum_etl.dataset import Published
+from aurum_etl.clock import UtcInstants
+from aurum_etl.dataset import Published, Report
 from aurum_etl.errors import SourceChanged, SourceUnavailable
 from tests.frames import zip_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLUMNS = {"MW": Published.NUMBER, "NODE": Published.WORD}
 BIG = 10**9
 
 
-def read(content: bytes) -> dict[str, list[object]]:
-    return decode.csv(content, COLUMNS, "here").to_pydict()
+def report(**columns: Published) -> Report:
+    return Report("TEST", UtcInstants("start", "end"), columns)
+
+
+NODES = report(MW=Published.NUMBER, NODE=Published.WORD)
+
+
+def read(content: bytes, form: Report = NODES) -> dict[str, list[object]]:
+    return decode.csv(content, form, "here").to_pydict()
 
 
 @pytest.mark.parametrize(
@@ -71,18 +79,97 @@ def test_a_bad_csv_names_place_column_and_value(content: bytes, words: str) -> N
 
 
 def test_instants_are_utc_microseconds() -> None:
-    batch = decode.csv(b"T\n2026-07-14T07:00:00-00:00\n2026-07-14T07:00:00Z\n", {"T": Published.INSTANT}, "here")
+    content = b"T\n2026-07-14T07:00:00-00:00\n2026-07-14T07:00:00Z\n2026-07-14T03:00:00.000-0400\n"
+    batch = decode.csv(content, report(T=Published.INSTANT), "here")
     assert str(batch.schema.field("T").type) == "timestamp[us, tz=UTC]"
-    assert batch.column("T").to_pylist() == [datetime(2026, 7, 14, 7, tzinfo=UTC)] * 2
+    assert batch.column("T").to_pylist() == [datetime(2026, 7, 14, 7, tzinfo=UTC)] * 3
+
+
+@pytest.mark.parametrize("text", ["2026-07-14", "07/14/2026 07:00", "2026-07-14T07:00:00", "2026-13-01T00:00:00Z"])
+def test_an_instant_without_its_offset_is_refused(text: str) -> None:
+    """Which zone is meant would be a guess."""
+    with pytest.raises(SourceChanged, match=f'column T holds "{text}", which is no UTC instant'):
+        read(f"T\n{text}\n".encode(), report(T=Published.INSTANT))
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-07-14", "07/14/2026 07:00", "2026-07-14T07:00:00-07:00", "2026-13-01T00:00:00Z"]
+    "text",
+    [
+        "2015-03-01T07:00:00",
+        "2015-03-01 07:00:00.000",
+        "03/01/2015 07:00:00",
+        "3/1/2015 7:00",
+        "3/1/2015 7:00:00 AM",
+        "2015-03-01 7:00:00 AM",
+    ],
 )
-def test_an_instant_in_another_form_is_refused(text: str) -> None:
-    """An offset other than zero is not documented: it is for a person to see, not to guess."""
-    with pytest.raises(SourceChanged, match=f'column T holds "{text}", which is no UTC instant'):
-        decode.csv(f"T\n{text}\n".encode(), {"T": Published.INSTANT}, "here")
+def test_a_wall_clock_may_be_written_in_any_of_the_isos_ways(text: str) -> None:
+    """Files that somebody saved again in a spreadsheet lose their leading zeros."""
+    for kind in (Published.WALL_CLOCK, Published.UTC):
+        zone = UTC if kind is Published.UTC else None
+        assert read(f"T\n{text}\n".encode(), report(T=kind)) == {"T": [datetime(2015, 3, 1, 7, tzinfo=zone)]}
+
+
+def test_a_bare_date_is_its_midnight() -> None:
+    found = read(b"T\n3/1/2015\n2015-03-02\n20150303\n", report(T=Published.WALL_CLOCK))
+    assert found == {"T": [datetime(2015, 3, day) for day in (1, 2, 3)]}  # noqa: DTZ001 - by the clock on the wall
+
+
+def test_numbers_may_have_blanks_around_them_and_no_zero_in_front() -> None:
+    assert read(b"NODE,MW\nA, 23.94\nB,.92\nC,-.94 \n")["MW"] == [23.94, 0.92, -0.94]
+
+
+def test_an_optional_column_that_is_not_there_is_null() -> None:
+    form = replace(NODES, optional=frozenset({"MW"}))
+    assert read(b"NODE\nA\n", form) == {"NODE": ["A"], "MW": [None]}
+
+
+def test_a_column_under_a_known_other_name_is_read_and_told() -> None:
+    batch = decode.csv(b"NODE,PRC\nA,1\n", replace(NODES, aliases={"PRC": "MW"}), "here")
+    assert batch.to_pydict() == {"MW": [1.0], "NODE": ["A"]}
+    assert batch.schema.metadata[decode.DRIFT] == b"MW is called PRC"
+
+
+def test_case_blanks_and_underscores_of_a_header_do_not_matter() -> None:
+    form = report(**{"Settlement Location": Published.WORD})
+    for header in ("settlement_location", " SETTLEMENT LOCATION ", "SettlementLocation"):
+        assert read(f"{header}\nA\n".encode(), form) == {"Settlement Location": ["A"]}
+
+
+FLAT = [{"a": 1, "b.c": "x"}, {"a": 2, "b.c": "y"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ('{"Xs": {"X": [{"a": 1, "b": {"c": "x"}}, {"a": 2, "b": {"c": "y"}}]}}', FLAT),
+        ('{"Xs": {"X": {"a": 1, "b": {"c": "x"}}}}', FLAT[:1]),
+        ('{"X": {"a": 1, "b": {"c": "x"}}}', FLAT[:1]),
+        ('{"X": [{"a": 1, "b": {"c": "x"}}]}', FLAT[:1]),
+        ('[{"a": 1, "b": {"c": "x"}}]', FLAT[:1]),
+        ('{"Xs": {}}', []),
+        ('{"Xs": {"X": []}}', []),
+        ('{"Xs": ""}', []),
+        ("{}", []),
+        ("[]", []),
+    ],
+)
+def test_records_are_the_same_in_whichever_shape_they_come(content: str, rows: list[dict[str, object]]) -> None:
+    assert decode.json_records(content.encode(), ("Xs", "X"), "here").to_dicts() == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b'{"Xs": {"X": [{"a": 1}, {"a"', SourceUnavailable),
+        (b"<html><body>down</body></html>", SourceUnavailable),
+        (b"no data", SourceChanged),
+        (b'{"Xs": {"X": 3}}', SourceChanged),
+    ],
+)
+def test_what_is_no_record_is_refused_in_typed_words(content: bytes, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=r"^here: "):
+        decode.json_records(content, ("Xs", "X"), "here")
 
 
 def members(path: Path, content: bytes, most: int = BIG) -> list[decode.Member]:

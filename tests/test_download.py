@@ -16,7 +16,8 @@ import pytest
 
 from aurum_etl.archive import Answer, Archive, Request
 from aurum_etl.download import QUICK, Download, Patience, Replay
-from aurum_etl.errors import SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.manners import Manners, NothingThere
 from aurum_etl.market import Iso
 from aurum_etl.receipt import Origin
 
@@ -75,8 +76,8 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def source(base: str, archive: Archive, patience: Patience = HASTY, **changes: object) -> Download:
-    options = {"requests_per_minute": None, "max_bytes": 1_000_000, "busy_seconds": lambda _: None, **changes}
-    return Download(base, Origin.CUSTOM, archive, patience=patience, base_variable="AURUM_CAISO_BASE", **options)  # type: ignore[arg-type]
+    options = {"requests_per_minute": None, "max_bytes": 1_000_000, "manners": Manners(), **changes}
+    return Download({"": base}, Origin.CUSTOM, archive, patience=patience, **options)  # type: ignore[arg-type]
 
 
 def text(answer: Answer) -> str:
@@ -93,7 +94,26 @@ def test_what_may_heal_is_asked_again(archive: Archive, status: int) -> None:
     assert (fetched.value, fetched.attempts) == ("good", 2)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422, 302])
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_credentials_are_told_with_what_to_do(archive: Archive, status: int) -> None:
+    manners = Manners(access="ask for a key at https://iso")
+    with serving((status, {}, b"no key"), GOOD) as server, source(server.base, archive, manners=manners) as download:
+        with pytest.raises(AccessDenied, match=rf'status {status}: "no key": ask for a key at https://iso$'):
+            download.get(REQUEST, text, chunk_key="k")
+    assert len(server.starts) == 1
+
+
+def test_a_status_may_say_that_there_is_nothing_and_a_replay_says_so_too(archive: Archive) -> None:
+    manners = Manners(nothing_there=frozenset({404}))
+    with serving((404, {}, b""), GOOD) as server, source(server.base, archive, manners=manners) as download:
+        with pytest.raises(NothingThere, match=r"status 404$") as caught:
+            download.get(REQUEST, text, chunk_key="k")
+    assert caught.value.answer.status == 404
+    with pytest.raises(NothingThere, match=r"status 404$"):
+        Replay(archive, simulated=False, manners=manners).get(REQUEST, text, chunk_key="k")
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422, 302])
 def test_what_cannot_heal_is_not_asked_again(archive: Archive, status: int) -> None:
     with serving((status, {}, b"<p>no such report</p>"), GOOD) as server, source(server.base, archive) as download:
         with pytest.raises(SourceChanged, match=rf'SingleZip\?queryname=PRC_LMP: status {status}: "<p>no such report'):
@@ -146,7 +166,9 @@ def test_retry_after_is_waited_for_in_both_forms(archive: Archive, form: str) ->
 def test_the_wait_that_a_refusals_body_names_is_waited_for(archive: Archive) -> None:
     with (
         serving((429, {}, b"after 1 s"), GOOD) as server,
-        source(server.base, archive, busy_seconds=lambda answer: float(text(answer).split()[1])) as download,
+        source(
+            server.base, archive, manners=Manners(busy_seconds=lambda answer: float(text(answer).split()[1]))
+        ) as download,
     ):
         download.get(REQUEST, text, chunk_key="k")
     assert server.starts[1] - server.starts[0] >= 1
@@ -194,5 +216,5 @@ def test_requests_start_no_faster_than_the_pace(archive: Archive) -> None:
 def test_a_replay_sends_no_request(archive: Archive) -> None:
     with serving(GOOD) as server, source(server.base, archive) as download:
         download.get(REQUEST, text, chunk_key="k")
-    replayed = Replay(archive, simulated=False).get(REQUEST, text, chunk_key="k")
+    replayed = Replay(archive, simulated=False, manners=Manners()).get(REQUEST, text, chunk_key="k")
     assert (replayed.value, replayed.attempts, replayed.answer.origin) == ("good", 0, Origin.CUSTOM)

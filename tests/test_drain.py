@@ -22,7 +22,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from aurum_etl import drain as draining
 from aurum_etl import sinks
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.avro import encode, header
 from aurum_etl.cli import cli
 from aurum_etl.contracts import LMP

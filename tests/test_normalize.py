@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from aurum_etl import decode
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.errors import SourceChanged
 from aurum_etl.normalize import Normalized, normalize
 from tests.frames import lmp_csv
@@ -17,7 +18,8 @@ SEVEN, EIGHT = "2026-07-14T07:00", "2026-07-14T08:00"
 
 
 def lmp(*members: bytes) -> Normalized:
-    return normalize([decode.csv(each, LMP_DAY_AHEAD.published, "here") for each in members], LMP_DAY_AHEAD)
+    report = LMP_DAY_AHEAD.feed.reports[0]
+    return normalize([decode.csv(each, report, "here") for each in members], LMP_DAY_AHEAD, report)
 
 
 def prices(normalized: Normalized) -> list[tuple[object, ...]]:
@@ -137,7 +139,7 @@ def test_location_types_follow_the_names(node: str, kind: str) -> None:
 
 def test_no_batches_are_an_empty_frame_in_the_same_shape() -> None:
     for dataset in (LMP_DAY_AHEAD, LOAD_ACTUAL):
-        frame = normalize([], dataset).frame
+        frame = normalize([], dataset, dataset.feed.reports[0]).frame
         assert frame.is_empty()
         assert [*frame.columns, "chunk_key", "ingested_at"] == sorted(
             dataset.contract.names, key=[*frame.columns, "chunk_key", "ingested_at"].index

@@ -50,5 +50,17 @@ def test_a_variable_that_makes_no_sense_is_named(variable: str, value: str, word
 
 def test_bases_come_from_the_environment_and_lose_their_last_slash() -> None:
     settings = read_settings({"AURUM_CAISO_BASE": "http://127.0.0.1:1/x/"})
-    assert settings.base(Iso.CAISO, "https://iso") == "http://127.0.0.1:1/x"
-    assert settings.base(Iso.PJM, "https://iso/") == "https://iso"
+    assert settings.addresses(Iso.CAISO, {"": "https://iso"}) == {"": "http://127.0.0.1:1/x"}
+    assert settings.addresses(Iso.PJM, {"": "https://iso/"}) == {"": "https://iso"}
+
+
+def test_each_host_of_an_iso_has_a_variable_of_its_own() -> None:
+    settings = read_settings({"AURUM_CAISO_OUTLOOK_BASE": "http://127.0.0.1:1"})
+    found = settings.addresses(Iso.CAISO, {"": "https://iso", "OUTLOOK": "https://outlook"})
+    assert found == {"": "https://iso", "OUTLOOK": "http://127.0.0.1:1"}
+
+
+def test_credentials_are_read_and_never_shown() -> None:
+    settings = read_settings({"PJM_API_KEY": "secret word", "ISONE_API_USERNAME": ""})
+    assert settings.credentials == {"PJM_API_KEY": "secret word"}
+    assert "secret word" not in repr(settings)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP
 from aurum_etl.errors import ContractViolation
 from aurum_etl.validate import Verdict, gaps, rows_are_in_scope, validate

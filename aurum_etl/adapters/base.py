@@ -3,54 +3,85 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from aurum_etl.errors import NoData
+from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable, SpecError
+from aurum_etl.manners import NothingThere
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import httpx
     import pyarrow as pa
 
     from aurum_etl.archive import Answer, Request
     from aurum_etl.chunk import Chunk
-    from aurum_etl.dataset import Dataset
+    from aurum_etl.dataset import Dataset, Report
     from aurum_etl.download import Source
+    from aurum_etl.manners import Manners
     from aurum_etl.market import Iso
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, and the report that its answer is read as."""
+
+    report: Report
+    request: Request
+    reads: bool = True
+    """Whether the answer holds rows: a list of documents only leads to those that do."""
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What an answer says of itself."""
+
+    asks: tuple[Ask, ...] = ()
+    """What it leads to: the next page, or the documents of a list."""
+    promised: int | None = None
+    """How many rows it and the pages after it hold in all, as the source says; None if it doesn't."""
 
 
 class Adapter(Protocol):
     """One ISO: its datasets, how to ask for them, and how to read what it answers."""
 
     iso: Iso
-    default_base: str
-    """The ISO's own address."""
+    bases: Mapping[str, str]
+    """The ISO's own addresses, by host; `""` is the main one."""
     requests_per_minute: float
     """How often the ISO lets itself be asked."""
+    manners: Manners
     datasets: tuple[Dataset, ...]
 
-    def requests(self, dataset: Dataset, chunk: Chunk) -> list[Request]:
+    def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:
         """What to ask for the chunk; each answer is read on its own."""
 
-    def batches(self, dataset: Dataset, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    def after(self, dataset: Dataset, chunk: Chunk, ask: Ask, answer: Answer) -> After:
+        """What there is to ask once that answer is there: by default nothing, since most answers have no pages."""
+        return After()
+
+    def auth(self, dataset: Dataset, credentials: Mapping[str, str], bases: Mapping[str, str]) -> httpx.Auth | None:
+        """How requests for the dataset's feed prove who asks; by default nobody wants to know."""
+        return None
+
+    def batches(self, report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
         """Published columns of one answer or file, typed but not renamed.
 
         Raises: NoData if the ISO says that there is nothing; SourceUnavailable if it says to try later, or the bytes
                 are damaged; SourceChanged if they are not in the documented format.
         """
 
-    def busy_seconds(self, answer: Answer) -> float | None:
-        """How long a refusal's body asks to be left alone, in seconds; None if it doesn't say."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What the ISO published for a chunk."""
 
-    batches: tuple[pa.RecordBatch, ...]
+    batches: tuple[tuple[Report, tuple[pa.RecordBatch, ...]], ...]
+    """By report; a report that had nothing is not there."""
     nothing: tuple[str, ...]
     """What the source said for each request that it had nothing for."""
     attempts: int
@@ -60,46 +91,127 @@ class Fetched:
     """Where the answers came from in the first place."""
 
 
+@dataclass
+class _Coming:
+    """What has come so far."""
+
+    batches: dict[str, tuple[Report, list[pa.RecordBatch]]] = field(default_factory=dict)
+    nothing: list[str] = field(default_factory=list)
+    origins: set[Origin] = field(default_factory=set)
+    attempts: int = 0
+    decode_seconds: float = 0.0
+
+    def take(self, report: Report, batches: Iterable[pa.RecordBatch]) -> int:
+        """Add the batches; returns their rows."""
+        new = list(batches)
+        self.batches.setdefault(report.name, (report, []))[1].extend(new)
+        return sum(each.num_rows for each in new)
+
+    def fetched(self) -> Fetched:
+        return Fetched(
+            tuple((report, tuple(batches)) for report, batches in self.batches.values()),
+            tuple(self.nothing),
+            self.attempts,
+            self.decode_seconds,
+            frozenset(self.origins),
+        )
+
+
+def demand_credentials(dataset: Dataset, credentials: Mapping[str, str], access: str) -> None:
+    """Refuse to begin where the feed's credentials are not all there.
+
+    Raises: SpecError that names the variables that are not set, and what can be done about it.
+    """
+    missing = [name for name in dataset.feed.credentials if name not in credentials]
+    if missing:
+        others = [feed.name for feed in dataset.feeds if not feed.credentials]
+        way_out = f"; source.feed: {' or '.join(others)} needs none" if others else ""
+        raise SpecError(
+            f"{', '.join(missing)}: not set, and feed {dataset.feed.name} of {dataset.key} cannot be asked without: "
+            f"{access}{way_out}; --sim brings its own"
+        )
+
+
 def fetch(adapter: Adapter, dataset: Dataset, chunk: Chunk, source: Source, max_bytes: int) -> Fetched:
     """Everything that the ISO publishes for the chunk, as published.
 
     Raises: SourceError if one of the requests cannot be answered in full: a chunk is whole or it is not there.
     """
-    batches: list[pa.RecordBatch] = []
-    nothing: list[str] = []
-    origins: set[Origin] = set()
-    attempts = 0
-    decode_seconds = 0.0
+    coming = _Coming()
+    for first in adapter.asks(dataset, chunk):
+        waiting, rows, promised = deque([first]), 0, None
+        while waiting:
+            ask = waiting.popleft()
+            try:
+                read, answer = _read(adapter, ask, source, chunk, max_bytes, coming)
+            except NothingThere as reason:
+                coming.nothing.append(str(reason))
+                coming.origins.add(reason.answer.origin)
+                continue
+            rows += read
+            after = adapter.after(dataset, chunk, ask, answer)
+            promised = after.promised if after.promised is not None else promised
+            waiting.extend(after.asks)
+        if promised is not None and rows != promised:
+            raise SourceUnavailable(
+                f"{first.request.describe()}: {rows:,} rows came, and {promised:,} were promised: it changed while it was read"
+            )
+    return coming.fetched()
+
+
+def _read(
+    adapter: Adapter, ask: Ask, source: Source, chunk: Chunk, max_bytes: int, coming: _Coming
+) -> tuple[int, Answer]:
+    """Send one request and take in what its answer holds: rows of it, and the answer."""
 
     def read(answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
-        nonlocal decode_seconds
         started = time.perf_counter()
         try:
-            return tuple(adapter.batches(dataset, answer.body, answer.request.describe(), max_bytes))
+            if not ask.reads:
+                return ()
+            return tuple(adapter.batches(ask.report, answer.body, answer.request.describe(), max_bytes))
         except NoData as reason:
             return reason
         finally:
-            decode_seconds += time.perf_counter() - started
+            coming.decode_seconds += time.perf_counter() - started
 
-    for request in adapter.requests(dataset, chunk):
-        fetched = source.get(request, read, chunk_key=chunk.key)
-        attempts = max(attempts, fetched.attempts)
-        origins.add(fetched.answer.origin)
-        if isinstance(fetched.value, NoData):
-            nothing.append(str(fetched.value))
-        else:
-            batches.extend(fetched.value)
-    return Fetched(tuple(batches), tuple(nothing), attempts, decode_seconds, frozenset(origins))
+    fetched = source.get(ask.request, read, chunk_key=chunk.key)
+    coming.attempts = max(coming.attempts, fetched.attempts)
+    coming.origins.add(fetched.answer.origin)
+    if isinstance(fetched.value, NoData):
+        coming.nothing.append(str(fetched.value))
+        return 0, fetched.answer
+    return (coming.take(ask.report, fetched.value) if ask.reads else 0), fetched.answer
 
 
 def read_files(adapter: Adapter, dataset: Dataset, paths: Iterable[Path], max_bytes: int) -> Fetched:
-    """The same for files that somebody already has."""
-    batches: list[pa.RecordBatch] = []
-    nothing: list[str] = []
+    """The same for files that somebody already has: each is read as the report whose form it has.
+
+    Raises: SourceChanged if a file has the form of none of the dataset's reports, with what each of them lacks.
+    """
+    coming = _Coming(origins={Origin.FILES})
     started = time.perf_counter()
     for path in paths:
-        try:
-            batches.extend(adapter.batches(dataset, path, str(path), max_bytes))
-        except NoData as reason:
-            nothing.append(str(reason))
-    return Fetched(tuple(batches), tuple(nothing), 0, time.perf_counter() - started, frozenset({Origin.FILES}))
+        refusals: list[SourceChanged] = []
+        for report in dataset.reports:
+            try:
+                batches = list(adapter.batches(report, path, str(path), max_bytes))
+            except NoData as reason:
+                coming.nothing.append(str(reason))
+                break
+            except SourceChanged as refusal:
+                refusals.append(refusal)
+            else:
+                coming.take(report, batches)
+                break
+        else:
+            raise refusals[0] if len(refusals) == 1 else _none_of(path, dataset, refusals)
+    coming.decode_seconds = time.perf_counter() - started
+    return coming.fetched()
+
+
+def _none_of(path: Path, dataset: Dataset, refusals: list[SourceChanged]) -> SourceChanged:
+    """What each of the reports has against the file."""
+    told = (str(each).removeprefix(f"{path}: ") for each in refusals)
+    reasons = "; ".join(f"{report.name}: {each}" for report, each in zip(dataset.reports, told, strict=True))
+    return SourceChanged(f"{path}: none of the forms in which {dataset.key} is published: {reasons}")

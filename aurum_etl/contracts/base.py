@@ -66,8 +66,8 @@ class Contract:
     """The natural key; it holds no value."""
     has_market: bool
     """Whether rows belong to a market and a run."""
-    series_word: str = ""
-    """The value column whose word is part of the series id; empty where there is none."""
+    series_words: tuple[str, ...] = ()
+    """The value columns whose words are part of the series id."""
     checks: tuple[Check, ...] = field(default=())
 
     @functools.cached_property
@@ -79,6 +79,12 @@ class Contract:
     def names(self) -> tuple[str, ...]:
         """The names of all columns, in the contract's order."""
         return tuple(column.name for column in self.columns)
+
+    @functools.cached_property
+    def order(self) -> tuple[str, ...]:
+        """How rows are sorted: by place, then time, then what else is in the key, so that equal keys are neighbors."""
+        first = ("iso_location_id", "interval_start")
+        return (*first, *(name for name in self.key if name not in first))
 
     def column(self, name: str) -> Column:
         """The column of that name."""

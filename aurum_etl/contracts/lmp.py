@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aurum_etl.checks import key_is_unique, minutes_span_the_interval, price_equals_its_components
+from aurum_etl.checks import key_is_unique, minutes_span_the_interval
 from aurum_etl.contracts.base import Column, ColumnType, Contract
 from aurum_etl.market import CurveRole, Product, Subject, Unit
 
@@ -30,5 +30,5 @@ LMP = Contract(
     ),
     key=_KEY,
     has_market=True,
-    checks=(key_is_unique(_KEY), minutes_span_the_interval(), price_equals_its_components()),
+    checks=(key_is_unique(_KEY), minutes_span_the_interval()),
 )

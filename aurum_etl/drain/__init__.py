@@ -247,9 +247,7 @@ class _Drain:
             )
             unplaced = pl.concat([unplaced] * lost)
         frame = (
-            pl.DataFrame(whole.table(dataset.contract))
-            .drop(LINEAGE)
-            .sort("iso_location_id", "interval_start", maintain_order=True)
+            pl.DataFrame(whole.table(dataset.contract)).drop(LINEAGE).sort(dataset.contract.order, maintain_order=True)
         )
         workshop = Workshop(
             adapter=adapters.adapter(dataset.iso),
@@ -263,7 +261,7 @@ class _Drain:
         return load_chunk(
             chunk,
             workshop,
-            Normalized(frame, unplaced, len(frame) + lost, 0, 0),
+            Normalized(frame, unplaced, len(frame) + lost),
             ingested_at=marker.ingested_at,
             raising=(SinkError,),
         )

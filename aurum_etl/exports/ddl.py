@@ -130,7 +130,7 @@ def fact_columns(contract: Contract) -> dict[str, str]:
 def create_fact(contract: Contract, layout: Layout) -> Iterator[str]:
     """The statements that make a fact table: a hypertable, or one partitioned by range."""
     name = fact_name(contract)
-    nullable = {column.name for column in contract.columns if column.nullable and column.name not in contract.key}
+    nullable = {column.name for column in contract.columns if column.nullable}
     columns = ", ".join(
         f"{column} {kind}{'' if column in nullable else ' not null'}" for column, kind in fact_columns(contract).items()
     )

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aurum_etl.adapters.caiso import CAISO, LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.adapters.caiso import CAISO
+from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.errors import NoData, SourceChanged, SourceError, SourceUnavailable
 from aurum_etl.normalize import Normalized, normalize
 from tests.frames import chunk, lmp_csv, zip_of
@@ -24,7 +26,8 @@ def read(content: bytes, name: str = "f.zip", dataset: str = "caiso_lmp") -> Nor
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
-        return normalize(CAISO.batches(chosen, path, "here", BIG), chosen)
+        report = chosen.feed.reports[0]
+        return normalize(CAISO.batches(report, path, "here", BIG), chosen, report)
 
 
 def oasis_error(code: int, prefix: str = "m:") -> bytes:
@@ -48,10 +51,10 @@ def oasis_error(code: int, prefix: str = "m:") -> bytes:
 )
 def test_a_day_is_asked_for_from_pacific_midnight_to_pacific_midnight(day: date, start: str, end: str) -> None:
     """A window of 24 hours loses the last hour of an autumn change day."""
-    (request,) = CAISO.requests(LMP_DAY_AHEAD, chunk(LMP_DAY_AHEAD, day))
-    query = dict(request.query)
+    (ask,) = CAISO.asks(LMP_DAY_AHEAD, chunk(LMP_DAY_AHEAD, day))
+    query = dict(ask.request.query)
     assert (query["startdatetime"], query["enddatetime"], query["grp_type"]) == (start, end, "ALL")
-    assert (request.path, query["queryname"], query["version"], query["market_run_id"]) == (
+    assert (ask.request.path, query["queryname"], query["version"], query["market_run_id"]) == (
         "SingleZip",
         "PRC_LMP",
         "12",
@@ -60,15 +63,15 @@ def test_a_day_is_asked_for_from_pacific_midnight_to_pacific_midnight(day: date,
 
 
 def test_load_is_asked_for_without_locations() -> None:
-    (request,) = CAISO.requests(LOAD_ACTUAL, chunk(LOAD_ACTUAL))
-    assert {"grp_type", "node"} & dict(request.query).keys() == set()
-    assert dict(request.query)["market_run_id"] == "ACTUAL"
+    (ask,) = CAISO.asks(LOAD_ACTUAL, chunk(LOAD_ACTUAL))
+    assert {"grp_type", "node"} & dict(ask.request.query).keys() == set()
+    assert dict(ask.request.query)["market_run_id"] == "ACTUAL"
 
 
 def test_named_nodes_are_asked_for_ten_at_a_time() -> None:
     names = [f"N{number:02}" for number in range(21)]
-    requests = CAISO.requests(LMP_DAY_AHEAD, chunk(LMP_DAY_AHEAD, date(2026, 7, 14), *names))
-    asked = [dict(each.query)["node"].split(",") for each in requests]
+    asks = CAISO.asks(LMP_DAY_AHEAD, chunk(LMP_DAY_AHEAD, date(2026, 7, 14), *names))
+    asked = [dict(each.request.query)["node"].split(",") for each in asks]
     assert ([len(each) for each in asked], sorted(name for part in asked for name in part)) == ([10, 10, 1], names)
 
 

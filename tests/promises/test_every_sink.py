@@ -12,7 +12,8 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from aurum_etl import adapters, sinks
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.drain import drain_into
 from aurum_etl.market import Iso, Market

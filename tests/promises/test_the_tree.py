@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
 from aurum_etl import adapters, errors
 from aurum_etl.adapters import adapter
+from aurum_etl.adapters.base import read_files
+from aurum_etl.chunk import ALL, Chunk, Selection, scope_of
 from aurum_etl.contracts import CONTRACTS
-from aurum_etl.normalize import normalize
+from aurum_etl.dataset import Word
+from aurum_etl.pipeline import normalized_of
 from aurum_etl.spec import load_spec
 from aurum_etl.validate import validate
+from aurum_etl.window import market_day
+
+if TYPE_CHECKING:
+    from aurum_etl.adapters.base import Fetched
+    from aurum_etl.normalize import Normalized
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "aurum_etl"
@@ -32,16 +42,18 @@ def test_every_spec_is_of_a_dataset() -> None:
     assert {path.stem for path in (ROOT / "specs").glob("*.yaml")} == set(DATASETS)
 
 
+def published(key: str) -> tuple[Fetched, Normalized]:
+    """The dataset's payloads, as published and as a canonical frame."""
+    dataset = DATASETS[key]
+    paths = sorted((ROOT / "tests" / "adapters" / "payloads" / key).iterdir())
+    fetched = read_files(adapter(dataset.iso), dataset, paths, 10**8)
+    return fetched, normalized_of(fetched, dataset)
+
+
 def golden(key: str) -> str:
     """The canonical frame of the dataset's payloads, as text."""
-    dataset = DATASETS[key]
-    frames = []
-    for path in sorted((ROOT / "tests" / "adapters" / "payloads" / key).iterdir()):
-        normalized = normalize(adapter(dataset.iso).batches(dataset, path, path.name, 10**8), dataset)
-        assert normalized.unplaced.is_empty()
-        frames.append(normalized.frame)
-    assert validate(frames[0], dataset.contract).rejected.is_empty()
-    return pl.concat(frames).write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    frame = published(key)[1].frame
+    return frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
 
 
 @each_dataset
@@ -50,14 +62,68 @@ def test_every_payload_normalizes_into_its_golden(key: str) -> None:
 
 
 @each_dataset
-def test_every_dataset_maps_what_it_reads_to_its_contract(key: str) -> None:
+def test_every_report_has_a_payload_whose_rows_are_all_accepted(key: str) -> None:
     dataset = DATASETS[key]
-    assert dataset.contract.kind in CONTRACTS
-    assert set(dataset.clock.columns) | {dataset.location, *dataset.values} <= set(dataset.published)
-    assert set(dataset.values.values()) | set(dataset.words) <= {column.name for column in dataset.contract.values}
-    assert (dataset.market is None) == (dataset.run is None) == (not dataset.contract.has_market)
-    assert re.compile(dataset.location_rules[-1].pattern).search("anything at all")
-    assert key.startswith(dataset.iso.slug)
+    fetched, normalized = published(key)
+    assert {report.name for report, _ in fetched.batches} == {report.name for report in dataset.reports}
+    assert normalized.unplaced.is_empty()
+    assert normalized.drift == ()
+    assert validate(normalized.frame, dataset.contract, dataset.checks).rejected.is_empty()
+
+
+@each_dataset
+def test_every_report_maps_what_it_reads_to_its_contract(key: str) -> None:
+    dataset = DATASETS[key]
+    contract = dataset.contract
+    assert CONTRACTS[contract.kind] is contract
+    assert (dataset.market is None) == (dataset.run is None) == (not contract.has_market)
+    assert key.startswith(f"{dataset.iso.slug}_{contract.kind}")
+    values = {column.name for column in contract.values}
+    for report in dataset.reports:
+        spread = report.spread
+        made = set() if spread is None else {spread.into, *(new for group in spread.columns.values() for new in group)}
+        made |= {spread.others} if spread is not None and spread.others else set()
+        words = {word.column for word in report.words.values() if isinstance(word, Word)}
+        stamps = set() if report.published_at is None else set(report.published_at.columns)
+        named = {report.location, report.location_name, report.revision.column if report.revision else ""} - {""}
+        assert set(report.clock.columns) | words | stamps | named | {*report.values} <= set(report.published) | made
+        into = set(report.components.into.values()) if report.components else set()
+        assert {*report.values.values(), *report.words, *into} <= values
+        assert {column.name for column in contract.values if column.type == "string"} <= set(report.words)
+        assert report.optional <= set(report.published)
+        if isinstance(report.location_types, tuple) and report.location:
+            assert re.compile(report.location_types[-1].pattern).search("anything at all")
+        for word in report.words.values():
+            vocabulary = word.vocabulary if isinstance(word, Word) else None
+            assert vocabulary is None or all(vocabulary.values())
+
+
+@each_dataset
+def test_every_feed_brings_the_same_series(key: str) -> None:
+    """Or one feed's chunk would take away what another's has written."""
+    dataset = DATASETS[key]
+    kinds = {
+        tuple(sorted((column, word) for column, word in report.words.items() if isinstance(word, str)))
+        for feed in dataset.feeds
+        for report in feed.reports
+    }
+    for feed in dataset.feeds:
+        found = {
+            tuple(sorted((column, word) for column, word in report.words.items() if isinstance(word, str)))
+            for report in feed.reports
+        }
+        assert found == kinds
+
+
+def test_no_two_datasets_own_the_same_rows() -> None:
+    """Or the one's chunk would take away what the other's has written."""
+    day = date(2026, 7, 14)
+    for one, other in itertools.combinations(DATASETS.values(), 2):
+        if one.iso is other.iso:
+            scopes = [
+                scope_of(Chunk(each.key, Selection(ALL), market_day(day, each.timezone)), each) for each in (one, other)
+            ]
+            assert not scopes[0].meets(scopes[1]), f"{one.key} and {other.key}"
 
 
 def test_every_error_stands_in_the_drawn_tree() -> None:

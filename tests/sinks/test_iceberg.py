@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP, Column, ColumnType
 from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable
 from aurum_etl.settings import read_settings

@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP, Column, ColumnType
 from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable, SpecError
 from aurum_etl.exports.avro import avro_json

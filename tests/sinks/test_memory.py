@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.sinks.memory import MemorySink
 from tests.frames import rows, scope
 

@@ -17,7 +17,8 @@ import psycopg
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD, LOAD_ACTUAL
+from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import CONTRACTS, LMP, Column, ColumnType
 from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable, SpecError
 from aurum_etl.exports import ddl

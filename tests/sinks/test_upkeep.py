@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from aurum_etl.adapters.caiso import LMP_DAY_AHEAD
+from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.cli import cli
 from aurum_etl.contracts import LMP
 from aurum_etl.errors import CommitUnknown

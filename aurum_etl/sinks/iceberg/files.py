@@ -220,8 +220,8 @@ def owned_by(scope: Scope, *, locations: bool = True) -> BooleanExpression:
     build: Any = expressions
     window = scope.chunk.window
     owned = build.And(
-        build.GreaterThanOrEqual("interval_start", window.start.isoformat()),
-        build.LessThan("interval_start", window.end.isoformat()),
+        build.GreaterThanOrEqual(scope.axis, window.start.isoformat()),
+        build.LessThan(scope.axis, window.end.isoformat()),
         build.In("operating_date", [day.isoformat() for day in scope.operating_dates]),
         *(build.In(column, list(words)) for column, words in scope.equals.items()),
     )

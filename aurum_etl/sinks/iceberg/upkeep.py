@@ -147,7 +147,7 @@ def _compact(table: Table, contract: Contract, files: list[DataFile]) -> None:
     import pyarrow as pa
 
     rows = pa.concat_tables([read_file(table, file, contract) for file in files])
-    rows = rows.sort_by([("iso_location_id", "ascending"), ("interval_start", "ascending")])
+    rows = rows.sort_by([(column, "ascending") for column in contract.order])
     written = write_files(table, rows, f"{uuid.uuid4().hex}-compacted")
     try:
         with (

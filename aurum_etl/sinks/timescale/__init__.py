@@ -9,6 +9,7 @@ import json
 import threading
 import uuid
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
@@ -345,10 +346,14 @@ def _owned_by(scope: Scope) -> str:
     """
     window = scope.chunk.window
     terms = [
-        f"interval_start >= {quoted(window.start.isoformat())}",
-        f"interval_start < {quoted(window.end.isoformat())}",
+        f"{scope.axis} >= {quoted(window.start.isoformat())}",
+        f"{scope.axis} < {quoted(window.end.isoformat())}",
         _is_one_of("operating_date", scope.operating_dates),
     ]
+    if scope.axis != "interval_start":
+        # A market day begins and ends within a day of the UTC date of the same name.
+        first, last = min(scope.operating_dates) - timedelta(1), max(scope.operating_dates) + timedelta(2)
+        terms += [f"interval_start >= {quoted(f'{first} Z')}", f"interval_start < {quoted(f'{last} Z')}"]
     for column, choices in scope.equals.items():
         if column == "iso_location_type":
             places = f"select number from iso_place where {_is_one_of(column, choices)}"  # noqa: S608 - quoted

@@ -1,0 +1,38 @@
+"""How an ISO behaves at the level of HTTP, as a value; a light module, since every adapter has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aurum_etl.errors import NoData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aurum_etl.archive import Answer
+
+
+class NothingThere(NoData):
+    """The status alone says that there is nothing; the answer is kept."""
+
+    def __init__(self, message: str, answer: Answer) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+def _does_not_say(_: Answer) -> float | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How an ISO behaves at the level of HTTP."""
+
+    busy_seconds: Callable[[Answer], float | None] = _does_not_say
+    """How long a refusal's body asks to be left alone, in seconds; None if it doesn't say."""
+    nothing_there: frozenset[int] = frozenset()
+    """Statuses that say no more than that there is nothing (yet)."""
+    access: str = "check the credentials"
+    """What to do about a refusal for lack of rights: which variables, and where to get what they hold."""
+    user_agent: str = "aurum-etl"
