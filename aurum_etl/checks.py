@@ -56,6 +56,17 @@ def minutes_span_the_interval() -> Check:
     return Check("minutes_span_the_interval", "interval_end", holds)
 
 
+def ends_after_it_starts(start: str, end: str) -> Check:
+    """What has both a beginning and an end does not end before it begins."""
+
+    def holds() -> pl.Expr:
+        import polars as pl
+
+        return (pl.col(end) >= pl.col(start)).fill_null(value=True)
+
+    return Check("ends_after_it_starts", end, holds)
+
+
 def something_is_measured(columns: Sequence[str]) -> Check:
     """At least one of the values is there: a row that says nothing is no observation."""
 

@@ -220,6 +220,33 @@ class DeliveryInterval:
 
 
 @dataclass(frozen=True, slots=True)
+class Validity:
+    """From when to when an entry of a registry holds, by the dates on the market's wall; unknown where there is none."""
+
+    zone: str
+    start: str = ""
+    end: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of the two that are published."""
+        return tuple(name for name in (self.start, self.end) if name)
+
+    def interval_start(self) -> pl.Expr:
+        """The midnight that begins the first day."""
+        return self._midnight(self.start)
+
+    def interval_end(self) -> pl.Expr:
+        """The midnight that is published as the end."""
+        return self._midnight(self.end)
+
+    def _midnight(self, column: str) -> pl.Expr:
+        import polars as pl
+
+        return _placed(pl.col(column), self.zone, None) if column else pl.lit(None, pl.Datetime("us", "UTC"))
+
+
+@dataclass(frozen=True, slots=True)
 class ByInstant:
     """An instant as published."""
 

@@ -172,6 +172,8 @@ class Feed:
     """The same for a chunk of all locations or a class."""
     kept_days: int | None = None
     """How many market days before today the ISO serves; None for as long as there is history."""
+    latest_only: bool = False
+    """Whether it serves what is newest and nothing else: a run takes that, whatever it is."""
     lag: timedelta | None = None
     """Where this feed comes later or earlier than the dataset's `lag` says."""
     rows_per_request: int | None = None

@@ -72,7 +72,7 @@ def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset, report: Repor
             published = _spread(published, report, report.spread)
         rows_read += len(published)
         mine, unknown = _split_by_words(published, report)
-        placed, timeless = _split_by_time(mine, report)
+        placed, timeless = _split_by_time(mine, dataset, report)
         passed_over += len(published) - len(mine) - len(unknown)
         _check_grid(placed, dataset, report, metadata.get(WHERE, b"the data").decode())
         frames.append(placed)
@@ -169,8 +169,10 @@ def _is_one_of(frame: pl.DataFrame, column: str, words: list[str]) -> pl.Expr:
     return pl.col(column).to_physical().is_in(matching.implode()).fill_null(value=False)
 
 
-def _split_by_time(published: pl.DataFrame, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _split_by_time(published: pl.DataFrame, dataset: Dataset, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows that the report's clock can place, and those with a label that the day did not have."""
+    if dataset.contract.is_registry:
+        return published, pl.DataFrame(schema=REJECTED_SCHEMA)
     placed = report.clock.interval_start().is_not_null() & report.clock.interval_end().is_not_null()
     if published.select(placed.all()).item():
         return published, pl.DataFrame(schema=REJECTED_SCHEMA)
@@ -182,6 +184,8 @@ def _check_grid(frame: pl.DataFrame, dataset: Dataset, report: Report, where: st
     """Every interval has one of the dataset's lengths and starts on a multiple of it: anything else is not what we asked
     for. Irregular snapshots have no grid.
     """
+    if dataset.contract.is_registry:
+        return
     clock = report.clock
     start, end = clock.interval_start(), clock.interval_end()
     on_the_grid = pl.lit(value=False)
@@ -253,7 +257,10 @@ def _with_marks(rows: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
 
 def _in_order(rows: pl.DataFrame, dataset: Dataset, revision: Revision | None) -> tuple[pl.DataFrame, int, int]:
     """The rows sorted by key, without those that repeat others or are of older versions."""
-    by = [name for name in (_LOCATION, _START, _END, *dataset.contract.key, _PUBLISHED) if name in rows.columns]
+    key = [name for name in dataset.contract.key if name in rows.columns]
+    by = [_LOCATION, _START, *key, *([_PUBLISHED] if _PUBLISHED in rows.columns else [])]
+    if len(dataset.intervals) > 1:
+        by.insert(2, _END)
     ranks = {name: _ranked(rows.get_column(name)) for name in by}
     order = [rank.alias(f"_{name}_rank") for name, rank in ranks.items()]
     if _MARK in rows.columns and revision is not None:
@@ -262,8 +269,8 @@ def _in_order(rows: pl.DataFrame, dataset: Dataset, revision: Revision | None) -
         order.append(-rows.select(numbers.alias(_RANK)).to_series())
     rows = rows.hstack(order).sort([each.name for each in order])
     same_key = pl.all_horizontal(
-        pl.col(each.name) == pl.col(each.name).shift(1) for each in order if each.name != _RANK
-    )
+        pl.col(each.name).eq_missing(pl.col(each.name).shift(1)) for each in order if each.name != _RANK
+    ) & (pl.int_range(pl.len()) > 0)
     ordering = [each.name for each in order]
     if len(rows) < 2 or not rows.select(same_key.any()).item():
         return rows.drop(ordering), 0, 0
@@ -345,7 +352,7 @@ def _laid_out(part: pl.DataFrame, cells: int) -> pl.Series | None:
 def _canonical(rows: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataFrame:
     """All contract columns but the lineage, in contract order; each is computed here and nowhere else."""
     contract = dataset.contract
-    minutes = pl.lit(dataset.intervals[0], pl.Int16)
+    minutes = pl.lit(None if contract.is_registry else dataset.intervals[0], pl.Int16)
     if len(dataset.intervals) > 1:
         minutes = (pl.col(_END) - pl.col(_START)).dt.total_minutes().cast(pl.Int16)
     rows = rows.with_columns(iso_interval_minutes=minutes)
@@ -366,11 +373,14 @@ def _canonical(rows: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataF
         "iso_curve_role": pl.lit(contract.curve_role.value),
         "interval_start": pl.col(_START),
         "interval_end": pl.col(_END),
+        "effective_start": pl.col(_START),
+        "effective_end": pl.col(_END),
         "operating_date": pl.col(_START).dt.convert_time_zone(dataset.timezone).dt.date(),
         "published_at": pl.col(_PUBLISHED) if _PUBLISHED in rows.columns else pl.lit(None, pl.Datetime("us", "UTC")),
         "revision": _revision(report, rows),
         **{column: pl.col(f"{column}_word") for column in words},
         **{column: pl.lit(word) for column, word in report.words.items() if isinstance(word, str)},
+        **{column: pl.lit(None, pl.String) for column in ("zone", "hub") if column not in report.words},
     }
     names = [name for name in contract.names if name not in LINEAGE]
     joined = rows.join(series, on=of_the_series, how="left", maintain_order="left", nulls_equal=True)
@@ -398,6 +408,8 @@ def _series(distinct: pl.DataFrame, dataset: Dataset, report: Report) -> pl.Data
         for column, word in report.words.items()
         if isinstance(word, Word)
     )
+    if dataset.contract.is_registry:
+        return distinct
     return distinct.with_columns(series_id=_series_prefix(dataset, report) + pl.col("iso_location_id"))
 
 

@@ -8,10 +8,11 @@ from aurum_etl.contracts.genmix import GENMIX
 from aurum_etl.contracts.lmp import LMP
 from aurum_etl.contracts.load import LOAD
 from aurum_etl.contracts.load_forecast import LOAD_FORECAST
+from aurum_etl.contracts.pnode import PNODE
 from aurum_etl.contracts.renewable_forecast import RENEWABLE_FORECAST
 
 CONTRACTS: dict[str, Contract] = {
-    contract.kind: contract for contract in (LMP, LOAD, LOAD_FORECAST, RENEWABLE_FORECAST, GENMIX, ASM)
+    contract.kind: contract for contract in (LMP, LOAD, LOAD_FORECAST, RENEWABLE_FORECAST, GENMIX, ASM, PNODE)
 }
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LMP",
     "LOAD",
     "LOAD_FORECAST",
+    "PNODE",
     "RENEWABLE_FORECAST",
     "Column",
     "ColumnType",

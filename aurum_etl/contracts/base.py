@@ -69,11 +69,16 @@ class Contract:
     series_words: tuple[str, ...] = ()
     """The value columns whose words are part of the series id."""
     checks: tuple[Check, ...] = field(default=())
+    is_registry: bool = False
+    """Whether rows are places and not observations: they have no interval, no series and no market."""
 
     @functools.cached_property
     def columns(self) -> tuple[Column, ...]:
         """All columns, in the contract's order."""
-        return (*observation_columns(has_market=self.has_market), *self.values)
+        shared = observation_columns(has_market=self.has_market)
+        if self.is_registry:
+            shared = tuple(column for column in shared if column.name in _OF_A_REGISTRY)
+        return (*shared, *self.values)
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -83,7 +88,7 @@ class Contract:
     @functools.cached_property
     def order(self) -> tuple[str, ...]:
         """How rows are sorted: by place, then time, then what else is in the key, so that equal keys are neighbors."""
-        first = ("iso_location_id", "interval_start")
+        first = ("iso_location_id", "effective_start" if self.is_registry else "interval_start")
         return (*first, *(name for name in self.key if name not in first))
 
     def column(self, name: str) -> Column:
@@ -119,6 +124,19 @@ class Contract:
         return pa.schema(
             [pa.field(column.name, types[column.type], nullable=column.nullable) for column in self.columns]
         )
+
+
+_OF_A_REGISTRY = frozenset(
+    {
+        "iso_code",
+        "iso_location_type",
+        "iso_location_id",
+        "iso_location_name",
+        "iso_timezone",
+        "published_at",
+        *LINEAGE,
+    }
+)
 
 
 def observation_columns(*, has_market: bool) -> tuple[Column, ...]:
