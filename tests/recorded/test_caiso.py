@@ -1,14 +1,8 @@
-"""Recorded answers of OASIS, through the whole pipeline into Iceberg, and out again by `inspect`.
-
-They lie beside the repository, in `shared/payloads`, or where AURUM_SHARED says; without them these tests say so loudly.
-"""
+"""Recorded answers of OASIS, through the whole pipeline into Iceberg, and out again by `inspect`."""
 
 from __future__ import annotations
 
-import os
-import warnings
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,22 +15,12 @@ from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, Report, run
 from aurum_etl.watermarks import Store
 from tests.frames import spec
+from tests.recorded import recorded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aurum_etl.settings import Settings
-
-SHARED = Path(os.environ.get("AURUM_SHARED") or Path(__file__).parents[2] / "shared")
-PAYLOADS = SHARED / "payloads" / "caiso"
-
-
-def recorded(name: str) -> Path | None:
-    """The file; None, with a warning that is printed at the end of the run, where there are no recordings."""
-    if PAYLOADS.is_dir():
-        return PAYLOADS / name
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.warn(f"no recorded payloads at {PAYLOADS}: {name} was NOT read", stacklevel=2)
-    return None
 
 
 def load(folder: Path, settings: Settings, dataset: str, *files: Path) -> Report:
@@ -54,7 +38,7 @@ def utc(*parts: int) -> datetime:
 
 def test_the_repeated_hour_of_autumn_stays_two_hours(tmp_path: Path, settings: Settings) -> None:
     """2025-11-02, three areas, the hours ending 1, 2, 25 and 3."""
-    file = recorded("sld_fcst_actual_20251102_dst_fall_trimmed.csv")
+    file = recorded("caiso", "sld_fcst_actual_20251102_dst_fall_trimmed.csv")
     if file is None:
         return
     report = load(tmp_path, settings, "caiso_load", file)
@@ -76,7 +60,7 @@ def test_the_repeated_hour_of_autumn_stays_two_hours(tmp_path: Path, settings: S
 
 def test_one_run_is_taken_out_of_a_file_of_all_runs(tmp_path: Path, settings: Settings) -> None:
     """2023-08-12/13, asked for without a run and from UTC midnight: the tail of one trade date and the head of the next."""
-    file = recorded("sld_fcst_allruns_20230812-20230813.csv.zip")
+    file = recorded("caiso", "sld_fcst_allruns_20230812-20230813.csv.zip")
     if file is None:
         return
     report = load(tmp_path, settings, "caiso_load", file)
@@ -95,7 +79,7 @@ def test_one_run_is_taken_out_of_a_file_of_all_runs(tmp_path: Path, settings: Se
 
 
 def test_the_same_file_twice_is_one_copy(tmp_path: Path, settings: Settings) -> None:
-    file = recorded("sld_fcst_allruns_20230812-20230813.csv.zip")
+    file = recorded("caiso", "sld_fcst_allruns_20230812-20230813.csv.zip")
     if file is None:
         return
     for _ in range(2):
@@ -105,7 +89,7 @@ def test_the_same_file_twice_is_one_copy(tmp_path: Path, settings: Settings) -> 
 
 def test_trimmed_prices_keep_nulls_where_components_are_missing(tmp_path: Path, settings: Settings) -> None:
     """2020-01-01, one aggregate, eight hours of the price and one of its congestion."""
-    file = recorded("prc_lmp_dam_20200101_apnode_trimmed.csv")
+    file = recorded("caiso", "prc_lmp_dam_20200101_apnode_trimmed.csv")
     if file is None:
         return
     report = load(tmp_path, settings, "caiso_lmp", file)
@@ -127,7 +111,7 @@ def test_trimmed_prices_keep_nulls_where_components_are_missing(tmp_path: Path, 
 )
 def test_a_file_of_other_runs_is_refused_by_name(tmp_path: Path, settings: Settings, name: str, rows: int) -> None:
     """A forecast must never be loaded as actual load."""
-    file = recorded(name)
+    file = recorded("caiso", name)
     if file is None:
         return
     with pytest.raises(UsageError, match=f"{rows} rows, all of other datasets"):
@@ -135,7 +119,7 @@ def test_a_file_of_other_runs_is_refused_by_name(tmp_path: Path, settings: Setti
 
 
 def test_no_data_is_told_in_the_sources_words() -> None:
-    file = recorded("sld_fcst_nodata_err1000_20231212.xml.zip")
+    file = recorded("caiso", "sld_fcst_nodata_err1000_20231212.xml.zip")
     if file is None:
         return
     result = read_to_frame("caiso_load", [file])
@@ -144,7 +128,7 @@ def test_no_data_is_told_in_the_sources_words() -> None:
 
 
 def test_a_refusal_is_no_data_file() -> None:
-    file = recorded("http429_acceptable_use.html")
+    file = recorded("caiso", "http429_acceptable_use.html")
     if file is None:
         return
     with pytest.raises(SourceUnavailable, match="Please retry your request after 5 seconds"):
