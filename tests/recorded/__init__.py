@@ -17,7 +17,7 @@ from aurum_etl.reading import read_to_frame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SHARED = Path(os.environ.get("AURUM_SHARED") or Path(__file__).parents[2] / "shared")
+SHARED = Path(os.environ.get("AURUM_SHARED") or Path(__file__).parents[3] / "shared")
 
 
 def recorded(iso: str, name: str) -> Path | None:
