@@ -71,7 +71,8 @@ class Scope:
     """The rows that a chunk owns in a store: what its commit replaces, and nothing else.
 
     A row is in the scope if every column of `equals` holds one of the words there, its location is one of
-    `locations` (where they are named), and its `axis` lies in the chunk's window.
+    `locations` (where they are named), and its `axis` lies in the chunk's window. A registry has no axis: it is replaced
+    as a whole.
     """
 
     chunk: Chunk
@@ -80,14 +81,19 @@ class Scope:
     locations: tuple[str, ...] | None
     operating_dates: tuple[date, ...]
     """The market days that its intervals lie in."""
-    axis: str = "interval_start"
-    """The column that the window is about: `published_at` for forecasts that are had by the day of their publication."""
+    axis: str | None = "interval_start"
+    """The column that the window is about: `published_at` for forecasts that are had by the day of their publication;
+    None for a registry."""
 
     def meets(self, other: Scope) -> bool:
         """Whether a row could be in both: then their commits must not be mixed."""
         if self.contract.kind != other.contract.kind:
             return False
-        if self.axis == other.axis and intersect(self.chunk.window, other.chunk.window) is None:
+        if (
+            self.axis is not None
+            and self.axis == other.axis
+            and intersect(self.chunk.window, other.chunk.window) is None
+        ):
             return False
         if (
             self.locations is not None
@@ -104,6 +110,8 @@ def scope_of(chunk: Chunk, dataset: Dataset) -> Scope:
     equals: dict[str, tuple[str | int, ...]] = {"iso_code": (dataset.iso.value,)}
     if dataset.market is not None and dataset.run is not None:
         equals |= {"iso_market": (dataset.market.value,), "iso_market_run": (dataset.run,)}
+    if dataset.contract.is_registry:
+        return Scope(chunk, dataset.contract, equals, chunk.selection.names or None, (), None)
     equals["iso_interval_minutes"] = dataset.intervals
     equals |= _words_of_the_key(dataset)
     for each in dataset.classes:

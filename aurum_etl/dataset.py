@@ -241,7 +241,7 @@ class Dataset:
     @property
     def axis(self) -> str:
         """The column that a chunk's window is about."""
-        return "published_at" if self.by_publication else "interval_start"
+        return "published_at" if self.by_publication else self.contract.time
 
     @property
     def checks(self) -> tuple[Check, ...]:

@@ -92,6 +92,8 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
                 "count(*), count(distinct operating_date), count(distinct iso_location_id), "
                 "min(operating_date), max(operating_date)"
             )
+            if name in CONTRACTS and CONTRACTS[name].is_registry:
+                counted = "count(*), null, count(distinct iso_location_id), null, null"
         else:
             counted = "count(*), null, null, null, null"
         (row,) = connection.execute(f"select {counted} from {name}").fetchall()  # noqa: S608 - names of ours

@@ -137,6 +137,8 @@ def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) ->
     frame = normalized.frame
     if frame.is_empty():
         return {}
+    if dataset.contract.is_registry:
+        return {Chunk(dataset.key, selection, market_day(today(dataset), dataset.timezone)): normalized}
     named = selection
     if not selection.word:
         named = Selection.named(frame.get_column("iso_location_id").unique().to_list())
@@ -208,7 +210,7 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
     from aurum_etl.validate import rows_are_in_scope, validate
 
     dataset = workshop.dataset
-    normalized = _only_the_window(normalized, chunk, dataset.axis, progress)
+    normalized = _only_the_window(normalized, chunk, scope_of(chunk, dataset).axis, progress)
     progress.rows_read = normalized.rows_read
     if normalized.frame.is_empty() and normalized.unplaced.is_empty():
         return _nothing_came(chunk, dataset, progress)
@@ -273,13 +275,16 @@ def _about(chunk: Chunk) -> Iterator[None]:
         raise
 
 
-def _only_the_window(normalized: Normalized, chunk: Chunk, axis: str, progress: _Progress) -> Normalized:
+def _only_the_window(normalized: Normalized, chunk: Chunk, axis: str | None, progress: _Progress) -> Normalized:
     """Without the rows of neighboring days, and of places that were not asked for: some answers snap to trade dates,
     and some reports are whole or not at all, whatever the request says.
     """
     import polars as pl
 
-    inside = pl.col(axis).is_between(chunk.window.start, chunk.window.end, closed="left")
+    # A registry has no days: what holds now is all of it.
+    inside = pl.lit(value=True)
+    if axis is not None:
+        inside = pl.col(axis).is_between(chunk.window.start, chunk.window.end, closed="left")
     if chunk.selection.names:
         inside &= pl.col("iso_location_id").is_in(list(chunk.selection.names))
     frame = normalized.frame.filter(inside)
@@ -316,6 +321,11 @@ def _too_early(chunk: Chunk, dataset: Dataset, now: datetime, reason: str) -> No
         )
 
 
+def today(dataset: Dataset) -> date:
+    """The market day that it is."""
+    return market_day_of(datetime.now(UTC), dataset)
+
+
 def market_day_of(instant: datetime, dataset: Dataset) -> date:
     """The market day of an instant."""
     from zoneinfo import ZoneInfo
@@ -340,7 +350,7 @@ def _note_findings(progress: _Progress, chunk: Chunk, dataset: Dataset, normaliz
     from aurum_etl.validate import gaps, missing_intervals
 
     frame = normalized.frame
-    for minutes in () if dataset.by_publication else dataset.intervals:
+    for minutes in () if dataset.by_publication or dataset.contract.is_registry else dataset.intervals:
         # Irregular snapshots have no grid to have gaps in, but an hour without any is one.
         grid = minutes or 60
         of_length = frame.filter(pl.col("iso_interval_minutes") == minutes)

@@ -110,8 +110,10 @@ def rows_are_in_scope(scope: Scope) -> Check:
 
     def holds() -> pl.Expr:
         window = scope.chunk.window
-        inside = pl.col(scope.axis).is_between(window.start, window.end, closed="left")
-        inside &= pl.col("operating_date").is_in(list(scope.operating_dates))
+        inside = pl.lit(value=True)
+        if scope.axis is not None:
+            inside = pl.col(scope.axis).is_between(window.start, window.end, closed="left")
+            inside &= pl.col("operating_date").is_in(list(scope.operating_dates))
         for column, words in scope.equals.items():
             inside &= pl.col(column).is_in(list(words))
         if scope.locations is not None:

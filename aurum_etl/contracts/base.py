@@ -85,10 +85,25 @@ class Contract:
         """The names of all columns, in the contract's order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def time(self) -> str:
+        """The column that says when."""
+        return "effective_start" if self.is_registry else "interval_start"
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """The columns by which stores keep rows apart."""
+        return ("iso_code",) if self.is_registry else ("iso_code", "operating_date")
+
+    @property
+    def message_key(self) -> str:
+        """The column whose value keeps messages about the same thing in order."""
+        return "iso_location_id" if self.is_registry else "series_id"
+
     @functools.cached_property
     def order(self) -> tuple[str, ...]:
         """How rows are sorted: by place, then time, then what else is in the key, so that equal keys are neighbors."""
-        first = ("iso_location_id", "effective_start" if self.is_registry else "interval_start")
+        first = ("iso_location_id", self.time)
         return (*first, *(name for name in self.key if name not in first))
 
     def column(self, name: str) -> Column:

@@ -112,7 +112,8 @@ def constants(contract: Contract) -> dict[str, str | None]:
         "iso_subject": contract.subject.value,
         "iso_curve_role": contract.curve_role.value,
     }
-    return fixed if contract.has_market else {**fixed, "iso_market": None, "iso_market_run": None}
+    fixed = fixed if contract.has_market else {**fixed, "iso_market": None, "iso_market_run": None}
+    return {name: word for name, word in fixed.items() if name in contract.names}
 
 
 def stored(contract: Contract) -> tuple[Column, ...]:
@@ -134,6 +135,10 @@ def create_fact(contract: Contract, layout: Layout) -> Iterator[str]:
     columns = ", ".join(
         f"{column} {kind}{'' if column in nullable else ' not null'}" for column, kind in fact_columns(contract).items()
     )
+    if contract.is_registry:
+        # A few thousand rows that are replaced as a whole.
+        yield f"create table {name} ({columns})"
+        return
     if not layout.hypertables:
         yield f"create table {name} ({columns}) partition by range (interval_start)"
         # Rows come sorted by place and time, so that ranges of pages tell what is in them, and cost nothing to keep.
@@ -158,7 +163,7 @@ def create_fact(contract: Contract, layout: Layout) -> Iterator[str]:
 
 def policies(contract: Contract, layout: Layout) -> Iterator[str]:
     """What the extension does in the background; says the same however often it is said."""
-    if not layout.hypertables:
+    if not layout.hypertables or contract.is_registry:
         return
     name = fact_name(contract)
     yield f"call remove_columnstore_policy('{name}', if_exists => true)"
@@ -200,7 +205,7 @@ def create_views(contract: Contract, layout: Layout) -> Iterator[str]:
     for column in contract.columns:
         meaning = f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
         yield f"comment on column {view}.{column.name} is {_quoted(meaning)}"
-    for width in ("hour", "day"):
+    for width in () if contract.is_registry else ("hour", "day"):
         yield f"drop view if exists {view}_{width}"
         if layout.hypertables:
             yield f"drop materialized view if exists {view}_{width}_sums"

@@ -156,13 +156,15 @@ def rows_inside(table: pa.Table, scope: Scope) -> pa.BooleanArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    start, end = (
-        pa.scalar(edge, pa.timestamp("us", "UTC")) for edge in (scope.chunk.window.start, scope.chunk.window.end)
-    )
-    instants = table[scope.axis]
-    inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
-    days = pa.array(scope.operating_dates, pa.date32())
-    inside = pc.and_(inside, pc.is_in(table["operating_date"], days))
+    inside: pa.BooleanArray = pa.repeat(pa.scalar(value=True), table.num_rows)
+    if scope.axis is not None:
+        start, end = (
+            pa.scalar(edge, pa.timestamp("us", "UTC")) for edge in (scope.chunk.window.start, scope.chunk.window.end)
+        )
+        instants = table[scope.axis]
+        days = pa.array(scope.operating_dates, pa.date32())
+        inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
+        inside = pc.and_(inside, pc.is_in(table["operating_date"], days))
     words = {**scope.equals, **({} if scope.locations is None else {"iso_location_id": scope.locations})}
     for column, values in words.items():
         inside = pc.and_(inside, pc.is_in(table[column], pa.array(values, table.schema.field(column).type)))

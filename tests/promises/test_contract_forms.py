@@ -77,7 +77,8 @@ def test_every_column_is_stored_or_derived_in_timescale(contract: Contract) -> N
     stored = {column.name for column in ddl.stored(contract)}
     derived = {*ddl.constants(contract), *ddl.PLACE_COLUMNS, *LINEAGE, "interval_end"}
     assert stored | derived >= set(contract.names)
-    assert {"series_id", "iso_location_id", "interval_start", "operating_date"} <= stored
+    searched = {"effective_start"} if contract.is_registry else {"series_id", "interval_start", "operating_date"}
+    assert {"iso_location_id", *searched} <= stored
     assert set(ddl.constants(contract)) & stored == set()
 
 
@@ -90,6 +91,9 @@ def test_the_natural_key_holds_no_value(contract: Contract) -> None:
 
 @ALL
 def test_market_and_run_are_there_or_not(contract: Contract) -> None:
+    if contract.is_registry:
+        assert not {"iso_market", "iso_market_run", "interval_start"} & set(contract.names)
+        return
     assert (
         contract.column("iso_market").nullable
         == contract.column("iso_market_run").nullable

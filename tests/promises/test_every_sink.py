@@ -212,7 +212,7 @@ def test_a_class_replaces_its_own_types_alone(sink: Sink, settings: Settings) ->
 @pytest.mark.parametrize("place", [each for each in PLACES if "kafka" not in each], indirect=True)
 @pytest.mark.parametrize(
     "other",
-    [{"iso": Iso.ISONE}, {"market": Market.REAL_TIME}, {"run": "HASP"}, {"interval_minutes": 15}],
+    [{"iso": Iso.ISONE}, {"market": Market.REAL_TIME}, {"run": "HASP"}, {"intervals": (15,)}],
     ids=lambda other: next(iter(other)),
 )
 def test_what_differs_in_the_natural_key_is_untouched(sink: Sink, settings: Settings, other: dict[str, Any]) -> None:
@@ -226,6 +226,7 @@ def test_what_differs_in_the_natural_key_is_untouched(sink: Sink, settings: Sett
 
 def test_kinds_do_not_meet(sink: Sink, settings: Settings) -> None:
     put(sink, scope(), "A")
+    sink.open(LOAD_ACTUAL)
     put(sink, scope(LOAD_ACTUAL), "A", price=20000.0)
     put(sink, scope(), "A", price=2.0)
     assert read(sink, "load", settings).get_column("load_mw").unique().to_list() == [20000.0]

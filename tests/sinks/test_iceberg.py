@@ -66,7 +66,7 @@ def child(settings: Settings, chunks: int = 1, month: int = 7, kill: str = "") -
 @pytest.fixture
 def sink(settings: Settings) -> Iterator[IcebergSink]:
     opened = IcebergSink(settings)
-    opened.open()
+    opened.open(LMP_DAY_AHEAD)
     yield opened
     opened.close()
 

@@ -40,7 +40,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 @pytest.fixture
 def sink(settings: Settings) -> Iterator[IcebergSink]:
     opened = IcebergSink(settings)
-    opened.open()
+    opened.open(LMP_DAY_AHEAD)
     yield opened
     opened.close()
 
@@ -59,7 +59,7 @@ def load(sink: IcebergSink, *locations: str, price: float = 1.0) -> None:
 def test_many_small_files_become_one_and_the_rows_stay(settings: Settings, sink: IcebergSink) -> None:
     load(sink, "A", "B", "C", "D", "E")
     before, files = read(sink), stored_files(sink._table(LMP))
-    told, _ = maintain(settings, NOW, apply=False)
+    (told,) = maintain(settings, NOW, apply=False)
     assert (told.small_files, told.merged_files, told.snapshots) == (5, 1, 4)
     assert stored_files(sink._table(LMP)) == files
     maintain(settings, NOW, apply=True)
@@ -68,7 +68,7 @@ def test_many_small_files_become_one_and_the_rows_stay(settings: Settings, sink:
     assert len(table.metadata.snapshots) == 1
     assert read(sink).equals(before)
     assert len([path for path in stored_files(table) if path.endswith(".parquet")]) == 1
-    nothing, _ = maintain(settings, NOW, apply=True)
+    (nothing,) = maintain(settings, NOW, apply=True)
     assert (nothing.small_files, nothing.snapshots, nothing.orphans) == (0, 0, 0)
 
 
@@ -89,7 +89,7 @@ def test_files_of_a_load_that_is_not_committed_yet_are_young(settings: Settings,
 def test_what_a_killed_load_left_is_removed(settings: Settings, sink: IcebergSink) -> None:
     load(sink, "A")
     sink.stage(rows(scope(LMP_DAY_AHEAD, DAY, "B"), "B"), scope(LMP_DAY_AHEAD, DAY, "B"))
-    found, _ = maintain(settings, NOW, apply=True)
+    (found,) = maintain(settings, NOW, apply=True)
     assert found.orphans >= 1
     assert len([path for path in stored_files(sink._table(LMP)) if path.endswith(".parquet")]) == 1
     assert len(read(sink)) == 24
@@ -109,13 +109,13 @@ def test_files_of_an_unknown_outcome_stay_until_it_is_known(
             staged.commit()
     (note,) = (settings.home / UNKNOWN).glob("*.json")
     assert json.loads(note.read_text())["chunk_key"] == scope().chunk.key
-    found, _ = maintain(settings, NOW, apply=True)
+    (found,) = maintain(settings, NOW, apply=True)
     assert found.unknown == 1
     assert [path for path in stored_files(sink._table(LMP)) if path.endswith(".parquet")]
     # Whatever was committed since makes that commit impossible.
     os.utime(note, (time.time() - 60, time.time() - 60))
     sink.stage(rows(scope(), "B"), scope()).commit()
-    found, _ = maintain(settings, NOW, apply=True)
+    (found,) = maintain(settings, NOW, apply=True)
     assert (found.unknown, list((settings.home / UNKNOWN).glob("*.json"))) == (0, [])
     assert len([path for path in stored_files(sink._table(LMP)) if path.endswith(".parquet")]) == 1
 
@@ -123,7 +123,7 @@ def test_files_of_an_unknown_outcome_stay_until_it_is_known(
 def test_the_command_tells_before_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURUM_HOME", str(tmp_path))
     sink = IcebergSink(read_settings())
-    sink.open()
+    sink.open(LMP_DAY_AHEAD)
     load(sink, "A", "B", "C", "D")
     sink.close()
     words = ["maintain", "--keep-days", "0", "--orphan-hours", "0", "--json"]

@@ -23,7 +23,6 @@ from aurum_etl.receipt import Written
 from aurum_etl.sinks.base import Position, demand_contract, ingested_at
 from aurum_etl.sinks.iceberg.catalog import NAMESPACE, close_catalog, iceberg_schema, open_catalog, told
 from aurum_etl.sinks.iceberg.files import (
-    PARTITIONED_BY,
     Replacement,
     holds_attempt,
     remove,
@@ -32,7 +31,7 @@ from aurum_etl.sinks.iceberg.files import (
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -99,19 +98,20 @@ class IcebergSink:
         uri = self._settings.catalog.get("uri")
         return uri.rpartition("@")[2] if uri else str(self._settings.home / "catalog.db")
 
-    def open(self, _dataset: Dataset | None = None) -> None:
+    def open(self, dataset: Dataset | None = None) -> None:
         """See `Sink.open`: reaches the catalog, makes the tables that are not there, and proves that it may write."""
+        contracts = list(self._contracts.values()) if dataset is None else [dataset.contract]
         self._settings.private_folder(*(() if "warehouse" in self._settings.catalog else ("warehouse",)))
         try:
-            self._reach()
+            self._reach(contracts)
         except (SinkError, SpecError):
             raise
         except Exception as error:
             raise SinkUnavailable(f"iceberg: catalog {self._place} cannot be opened: {told(error)}") from error
-        for contract in self._contracts.values():
+        for contract in contracts:
             _prove_writable(self._table(contract))
 
-    def _reach(self) -> None:
+    def _reach(self, contracts: Iterable[Contract]) -> None:
         """Open the catalog. Where several processes make a new one at once, the losers find it made when they look again."""
         from pyiceberg.exceptions import CommitFailedException
         from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
@@ -133,7 +133,7 @@ class IcebergSink:
                         connection.exec_driver_sql("delete from iceberg_tables where 1 = 0")
                         connection.rollback()
                 self._catalog.create_namespace_if_not_exists(NAMESPACE)
-                for contract in self._contracts.values():
+                for contract in contracts:
                     _fit(self._table(contract), contract)
 
     def close(self) -> None:
@@ -411,11 +411,11 @@ def _create(catalog: Catalog, name: str, contract: Contract) -> Table:
     schema = iceberg_schema(contract)
     by = [
         PartitionField(schema.find_field(column).field_id, 1000 + number, IdentityTransform(), column)
-        for number, column in enumerate(PARTITIONED_BY)
+        for number, column in enumerate(contract.partitions)
     ]
     order = [
         SortField(schema.find_field(column).field_id, IdentityTransform())
-        for column in ("iso_location_id", "interval_start")
+        for column in ("iso_location_id", contract.time)
     ]
     return catalog.create_table(
         name, schema, partition_spec=PartitionSpec(*by), sort_order=SortOrder(*order), properties=_PROPERTIES
@@ -435,8 +435,8 @@ def _fit(table: Table, contract: Contract) -> None:
             missing.append(field)
         elif have.get(field.name) != (str(field.field_type), field.required):
             differing.append(field.name)
-    if tuple(field.name for field in table.spec().fields) != PARTITIONED_BY:
-        differing.append(f"the partitions, which should be {' and '.join(PARTITIONED_BY)}")
+    if tuple(field.name for field in table.spec().fields) != contract.partitions:
+        differing.append(f"the partitions, which should be {' and '.join(contract.partitions)}")
     names = {field.name for field in wanted.fields}
     differing += [name for name, (_, required) in have.items() if name not in names and required]
     if differing:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
 
-PARTITIONED_BY = ("iso_code", "operating_date")
-
 
 def write_files(table: Table, rows: pa.Table, name: str) -> list[DataFile]:
     """Write the rows as data files of the table, one per partition; all of them or none.
@@ -38,12 +36,13 @@ def write_files(table: Table, rows: pa.Table, name: str) -> list[DataFile]:
     frame = pl.DataFrame(rows)
     parts: Iterable[tuple[tuple[Any, ...], pl.DataFrame]] = ()
     if len(frame):
-        days = frame.select(PARTITIONED_BY).unique()
+        by = [field.name for field in table.spec().fields]
+        days = frame.select(by).unique()
         # Nearly every chunk is one day, and need not be taken apart.
         parts = (
             [(days.row(0), frame)]
             if len(days) == 1
-            else frame.partition_by(PARTITIONED_BY, as_dict=True, maintain_order=True).items()
+            else frame.partition_by(by, as_dict=True, maintain_order=True).items()
         )
     written: list[DataFile] = []
     try:
@@ -218,14 +217,23 @@ def owned_by(scope: Scope, *, locations: bool = True) -> BooleanExpression:
 
     # The constructors take a column's name and a value; their types describe the library's own serializer.
     build: Any = expressions
-    window = scope.chunk.window
     owned = build.And(
-        build.GreaterThanOrEqual(scope.axis, window.start.isoformat()),
-        build.LessThan(scope.axis, window.end.isoformat()),
-        build.In("operating_date", [day.isoformat() for day in scope.operating_dates]),
+        expressions.AlwaysTrue(),
+        *_of_the_window(scope),
         *(build.In(column, list(words)) for column, words in scope.equals.items()),
     )
     if locations and scope.locations is not None:
         owned = build.And(owned, build.In("iso_location_id", list(scope.locations)))
     filtered: BooleanExpression = owned
     return filtered
+
+
+def _of_the_window(scope: Scope) -> Iterator[Any]:
+    from pyiceberg import expressions
+
+    if scope.axis is None:
+        return
+    build: Any = expressions
+    yield build.GreaterThanOrEqual(scope.axis, scope.chunk.window.start.isoformat())
+    yield build.LessThan(scope.axis, scope.chunk.window.end.isoformat())
+    yield build.In("operating_date", [day.isoformat() for day in scope.operating_dates])

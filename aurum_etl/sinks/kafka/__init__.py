@@ -1,8 +1,8 @@
 """Kafka topics: the same records as messages, under a schema registry, one transaction per chunk.
 
-Topic `aurum.iso.<iso>.<kind>.v1`, key `series_id`, value Avro in the Confluent wire format. With `encoding: arrow` the
-values are Arrow IPC streams of many rows instead, on `aurum.iso.<iso>.<kind>.arrow.v1`, so that a consumer of either topic
-never meets the other's messages.
+Topic `aurum.iso.<iso>.<kind>.v1`, key `series_id` (of places: their id), value Avro in the Confluent wire format. With
+`encoding: arrow` the values are Arrow IPC streams of many rows instead, on `aurum.iso.<iso>.<kind>.arrow.v1`, so that a
+consumer of either topic never meets the other's messages.
 
 **Markers.** Messages that are produced in batches cannot have headers, and headers would repeat the same words a hundred
 thousand times. So a chunk ends, in each of its partitions and always in partition 0, with one marker: key `chunk_key`, no
@@ -302,7 +302,7 @@ def _messages(rows: pa.Table, contract: Contract, prefix: bytes, partitions: int
 
     from aurum_etl.avro import encode
 
-    frame = pl.DataFrame({"key": rows["series_id"], "value": encode(rows, contract, prefix)})
+    frame = pl.DataFrame({"key": rows[contract.message_key], "value": encode(rows, contract, prefix)})
     keys = frame.get_column("key").unique()
     places = pl.Series([zlib.crc32(key.encode()) % partitions for key in keys.to_list()], dtype=pl.Int32)
     placed = frame.with_columns(place=pl.col("key").replace_strict(keys, places))

@@ -78,8 +78,9 @@ class TimescaleSink:
             )
         return cls(settings.timescale, spec)
 
-    def open(self, _dataset: Dataset | None = None) -> None:
+    def open(self, dataset: Dataset | None = None) -> None:
         """See `Sink.open`: connects, and makes or migrates what is not as the contract has it."""
+        contracts = self._contracts if dataset is None else {dataset.contract.kind: dataset.contract}
         with self._session() as connection, self._told("cannot be opened"):
             found = ask(connection, ddl.SERVER)[0]
             if found[0] < 150000:
@@ -91,7 +92,7 @@ class TimescaleSink:
                 bool(found[2]), spec.chunk_days, spec.compress_after_days, spec.retain_days, spec.aggregates
             )
             self._compresses_copies = bool(found[3])
-            self._tables = Tables(layout, self._contracts)
+            self._tables = Tables(layout, contracts)
             self._tables.ensure(connection)
 
     def close(self) -> None:
@@ -326,7 +327,7 @@ def _lock(connection: Connection, scope: Scope) -> None:
         [scope.contract.kind, *(list(scope.equals[name]) for name in sorted(scope.equals) if name in _FEED)]
     )
     # In one order, so that nobody waits for each other.
-    numbers = sorted(number_of(f"{feed}{day}") for day in scope.operating_dates)
+    numbers = sorted(number_of(f"{feed}{day}") for day in scope.operating_dates or ("",))
     ask(
         connection,
         "select count(pg_advisory_xact_lock(number)) from "
@@ -345,12 +346,14 @@ def _owned_by(scope: Scope) -> str:
     planned.
     """
     window = scope.chunk.window
-    terms = [
-        f"{scope.axis} >= {quoted(window.start.isoformat())}",
-        f"{scope.axis} < {quoted(window.end.isoformat())}",
-        _is_one_of("operating_date", scope.operating_dates),
-    ]
-    if scope.axis != "interval_start":
+    terms = []
+    if scope.axis is not None:
+        terms += [
+            f"{scope.axis} >= {quoted(window.start.isoformat())}",
+            f"{scope.axis} < {quoted(window.end.isoformat())}",
+            _is_one_of("operating_date", scope.operating_dates),
+        ]
+    if scope.axis == "published_at":
         # A market day begins and ends within a day of the UTC date of the same name.
         first, last = min(scope.operating_dates) - timedelta(1), max(scope.operating_dates) + timedelta(2)
         terms += [f"interval_start >= {quoted(f'{first} Z')}", f"interval_start < {quoted(f'{last} Z')}"]
@@ -374,7 +377,7 @@ def _demand_constants(table: pa.Table, scope: Scope) -> None:
     """Refuse rows that the view could not show as they are: what is not stored must be what the contract says."""
     import polars as pl
 
-    if not table.num_rows:
+    if not table.num_rows or scope.contract.is_registry:
         return
     frame = pl.DataFrame(
         table.select([*ddl.constants(scope.contract), "interval_start", "interval_end", "iso_interval_minutes"])

@@ -112,7 +112,7 @@ class Tables:
     def make_partitions(self, connection: Connection, table: pa.Table, contract: Contract) -> None:
         """Partitions for the rows, in transactions of their own: an empty one does no harm."""
         layout = self.layout
-        if layout.hypertables or not table.num_rows:
+        if layout.hypertables or contract.is_registry or not table.num_rows:
             return
         days = layout.chunk_days
         for number in _pieces(table, days):
