@@ -7,8 +7,12 @@ on every machine. Polars' own hash is not stable between versions, hence the mix
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PRICE_UNIT = 100_000
 """Integer steps per USD/MWh."""
@@ -24,8 +28,8 @@ def mixed(value: pl.Expr, seed: int) -> pl.Expr:
     return x ^ (x // 2**31)
 
 
-def energy_prices(local_hours: list[tuple[int, int]], epoch_hours: list[int], seed: int) -> list[int]:
-    """Energy price per hour in price units; `local_hours` are (day of the year, hour of the day).
+def energy_prices(local_hours: Sequence[tuple[int, float]], epoch_hours: list[int], seed: int) -> list[int]:
+    """Energy price per interval in price units; `local_hours` are (day of the year, hour of the day).
 
     A morning and an evening peak, and a midday valley that goes below zero in spring.
     """

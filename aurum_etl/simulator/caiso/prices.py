@@ -200,7 +200,10 @@ def _component(
 ) -> pl.DataFrame:
     """The rows of one component, their columns in the report's order."""
     price = {("MW" if is_old else report.value): decimal_text(pl.col(lmp_type), 5)}
-    head = {"INTERVALSTARTTIME_GMT": "INTERVALSTARTTIME_GMT", "INTERVALENDTIME_GMT": "INTERVALENDTIME_GMT"}
+    head: dict[str, str | pl.Expr] = {
+        "INTERVALSTARTTIME_GMT": "INTERVALSTARTTIME_GMT",
+        "INTERVALENDTIME_GMT": "INTERVALENDTIME_GMT",
+    }
     # Real-time files write the hour with two digits.
     day = {"OPR_DT": pl.col("OPR_DT"), "OPR_HR": pl.col("OPR_HR")}
     interval = {"OPR_INTERVAL": pl.col("OPR_INTERVAL")}
