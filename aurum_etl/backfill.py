@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from aurum_etl.chunk import Chunk
 from aurum_etl.errors import UsageError
-from aurum_etl.window import Window, market_days, split
+from aurum_etl.telemetry import logger
+from aurum_etl.window import Window, market_day, market_days, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +39,8 @@ class Reason(StrEnum):
     """No run has settled it."""
     LOOKBACK = "lookback"
     """It is done, and the spec wants it again for late corrections."""
+    NEWEST = "newest"
+    """The source serves what there is now, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +98,24 @@ def wanted(spec: Spec, dataset: Dataset, settled: Sequence[Window], now: datetim
     first run starts at the spec's `schedule.start`, or takes the latest complete day alone.
     """
     zone = ZoneInfo(dataset.timezone)
+    if dataset.is_of_now:
+        return market_day(now.astimezone(zone).date(), dataset.timezone)
     latest = dataset.latest_complete_day(now, zone)
     earliest = spec.schedule.start
     if not settled:
-        return market_days(earliest or latest, latest + timedelta(1), dataset.timezone)
-    first = settled[0].start.astimezone(zone).date()
-    if earliest is not None and earliest < first:
-        # What lies before the first settled day was never fetched: the watermark is still at the start.
-        return market_days(earliest, latest + timedelta(1), dataset.timezone)
-    watermark = settled[0].end.astimezone(zone).date()
-    start = max(watermark - timedelta(spec.schedule.lookback_days), first)
-    return market_days(start, latest + timedelta(1), dataset.timezone)
+        watermark = start = earliest or latest
+    else:
+        first, watermark = (each.astimezone(zone).date() for each in (settled[0].start, settled[0].end))
+        if earliest is not None and earliest < first:
+            # What lies before the first settled day was never fetched: the watermark is still at the start.
+            watermark = start = earliest
+        else:
+            start = max(watermark - timedelta(spec.schedule.lookback_days), first)
+    served = first_served(dataset, now) or start
+    if watermark < served:
+        # They stay missing in `status`, too.
+        logger().warning("plan.days_are_gone", dataset=dataset.key, start=str(watermark), end=str(served))
+    return market_days(max(start, served), latest + timedelta(1), dataset.timezone)
 
 
 def named_days(start: date | None, end: date | None, dataset: Dataset, now: datetime) -> Window | None:
@@ -113,8 +123,13 @@ def named_days(start: date | None, end: date | None, dataset: Dataset, now: date
 
     Without an end they reach to the latest complete market day; without a start it is the one day before the end.
 
-    Raises: UsageError if that is no day at all.
+    Raises: UsageError if that is no day at all, or one that the feed does not serve.
     """
+    if dataset.is_of_now:
+        raise UsageError(
+            f"--from, --to: feed {dataset.feed.name} of {dataset.key} serves what there is now and no other days"
+            f"{_others(dataset)}"
+        )
     latest = dataset.latest_complete_day(now, ZoneInfo(dataset.timezone))
     if start is None:
         start = latest if end is None else end - timedelta(1)
@@ -122,7 +137,25 @@ def named_days(start: date | None, end: date | None, dataset: Dataset, now: date
         end = max(latest, start) + timedelta(1)
     if end <= start:
         raise UsageError(f"--to {end} is not after --from {start}; --to is exclusive")
+    served = first_served(dataset, now)
+    if served is not None and start < served:
+        raise UsageError(
+            f"--from {start}: feed {dataset.feed.name} of {dataset.key} serves {served} and later{_others(dataset)}"
+        )
     return market_days(start, end, dataset.timezone)
+
+
+def first_served(dataset: Dataset, now: datetime) -> date | None:
+    """The oldest market day that the feed serves; None where it forgets nothing."""
+    if dataset.feed.kept_days is None:
+        return None
+    return now.astimezone(ZoneInfo(dataset.timezone)).date() - timedelta(dataset.feed.kept_days)
+
+
+def _others(dataset: Dataset) -> str:
+    """The way out, where another feed serves what this one does not."""
+    names = [each.name for each in dataset.feeds if not each.latest_only and each.kept_days is None]
+    return f"; source.feed: {' or '.join(names)} serves older ones" if names else ""
 
 
 def plan(
@@ -140,7 +173,9 @@ def plan(
     chunks = []
     for piece in pieces:
         chunk = Chunk(dataset.key, spec.selection, piece)
-        if asked_for:
+        if dataset.is_of_now:
+            reason = Reason.NEWEST
+        elif asked_for:
             reason = Reason.ASKED_FOR
         elif any(each.contains(piece) for each in settled):
             reason = Reason.LOOKBACK
@@ -160,9 +195,13 @@ def execute(plan: Plan, workshop: Workshop, source: Source, store: Store) -> Ite
 
     Each receipt is in the store before it is given out.
     """
-    from aurum_etl.pipeline import run_chunk
+    from aurum_etl.pipeline import run_chunk, run_latest
 
     for planned in plan.chunks:
-        receipt = run_chunk(planned.chunk, workshop, source)
-        store.append(receipt)
-        yield receipt
+        if planned.reason is Reason.NEWEST:
+            receipts = run_latest(planned.chunk, workshop, source)
+        else:
+            receipts = iter((run_chunk(planned.chunk, workshop, source),))
+        for receipt in receipts:
+            store.append(receipt)
+            yield receipt

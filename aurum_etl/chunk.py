@@ -51,6 +51,10 @@ class Selection:
         """Whether everything in `other` is in this selection for certain."""
         return self == other or self.word == ALL or (bool(other.names) and set(other.names) <= set(self.names))
 
+    def meets(self, other: Selection) -> bool:
+        """Whether a location could be in both."""
+        return not (self.names and other.names) or bool(set(self.names) & set(other.names))
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Chunk:

@@ -267,7 +267,12 @@ def status(*, as_json: bool) -> None:
     settings = read_settings()
     known = datasets()
     found = Store(settings.home / "watermarks.duckdb").status(
-        lambda key: known[key].timezone if key in known else "UTC"
+        lambda key: known[key].timezone if key in known else "UTC",
+        {
+            key
+            for key, each in known.items()
+            if each.contract.is_registry or any(feed.latest_only for feed in each.feeds)
+        },
     )
     console.document(
         {

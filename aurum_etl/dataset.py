@@ -239,9 +239,25 @@ class Dataset:
         return self.horizon is not None
 
     @property
+    def is_of_now(self) -> bool:
+        """Whether a run takes what there is, since no days can be asked for."""
+        return self.feed.latest_only or self.contract.is_registry
+
+    @property
     def axis(self) -> str:
         """The column that a chunk's window is about."""
         return "published_at" if self.by_publication else self.contract.time
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """The ISO's version marks, from low to high; empty where it has none, or numbers."""
+        return {mark: rank for each in self.reports if each.revision for mark, rank in each.revision.ranks.items()}
+
+    @property
+    def mark(self) -> str:
+        """The lowest mark of what the chosen feed brings; empty where it marks nothing."""
+        marks = [each.revision.mark for each in self.feed.reports if each.revision and each.revision.mark]
+        return min(marks, key=self.ranks.__getitem__, default="")
 
     @property
     def checks(self) -> tuple[Check, ...]:

@@ -96,10 +96,8 @@ def together(parts: Sequence[Normalized], dataset: Dataset) -> Normalized:
         return parts[0]
     frame = pl.concat([each.frame for each in parts])
     key = list(dataset.contract.key)
-    ranks = {
-        mark: rank for report in dataset.reports if report.revision for mark, rank in report.revision.ranks.items()
-    }
-    ranked = frame.with_columns(pl.col("revision").replace_strict(ranks, default=0, return_dtype=pl.Int64).alias(_RANK))
+    rank = pl.col("revision").replace_strict(dataset.ranks, default=0, return_dtype=pl.Int64)
+    ranked = frame.with_columns(rank.alias(_RANK))
     highest = ranked.filter(pl.col(_RANK) == pl.col(_RANK).max().over(key)).drop(_RANK)
     distinct = highest.unique(maintain_order=True).sort(dataset.contract.order)
     return Normalized(

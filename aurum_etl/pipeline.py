@@ -58,6 +58,9 @@ class _Progress:
 
     started_at: datetime
     origin: Origin
+    revision: str = ""
+    waits: bool = False
+    """Whether what is not there may still come: not for files, and not for what is asked for whatever it is."""
     attempts: int = 0
     rows_read: int = 0
     rows_accepted: int = 0
@@ -81,21 +84,47 @@ def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
     Twice:  every store replaces the chunk's scope; the second receipt stands beside the first.
     Raises: nothing that a chunk can cause: its error is in the receipt, whose outcome is then `failed`.
     """
+    progress = _Progress(datetime.now(UTC), workshop.origin, workshop.dataset.mark, waits=True)
+    return _work(chunk, workshop, progress, lambda: (chunk, _obtain(chunk, workshop, source, progress)))
 
-    def obtain(progress: _Progress) -> Normalized:
-        with progress.step("fetch"):
-            fetched = fetch(workshop.adapter, workshop.dataset, chunk, source, workshop.max_bytes)
-        # Reading an answer is part of accepting it, since damaged ones are asked for again.
-        progress.seconds["decode"] = fetched.decode_seconds
-        progress.seconds["fetch"] -= fetched.decode_seconds
-        progress.attempts = fetched.attempts
-        # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
-        progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
-        _note_nothing(progress, chunk, fetched)
-        with progress.step("normalize"):
-            return normalized_of(fetched, workshop.dataset)
 
-    return _work(chunk, workshop, obtain)
+def run_latest(chunk: Chunk, workshop: Workshop, source: Source) -> Iterator[Receipt]:
+    """Fetch what is newest, whatever it is, and load it: a chunk per version or market day of it.
+
+    The receipt is of `chunk` where nothing came of it.
+    """
+    dataset = workshop.dataset
+    progress = _Progress(datetime.now(UTC), workshop.origin, dataset.mark, waits=True)
+    rest: dict[Chunk, Normalized] = {}
+
+    def obtain() -> tuple[Chunk, Normalized]:
+        normalized = _obtain(chunk, workshop, source, progress)
+        rest.update(chunks_of(normalized, dataset, chunk.selection))
+        if not rest:
+            return chunk, normalized
+        progress.waits = False
+        first = next(iter(rest))
+        return first, rest.pop(first)
+
+    yield _work(chunk, workshop, progress, obtain)
+    for each, part in rest.items():
+        yield load_chunk(each, replace(workshop, origin=progress.origin), part)
+
+
+def _obtain(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progress) -> Normalized:
+    """The canonical frame of what the ISO answers for the chunk."""
+    dataset = workshop.dataset
+    with progress.step("fetch"):
+        fetched = fetch(workshop.adapter, dataset, chunk, source, workshop.max_bytes)
+    # Reading an answer is part of accepting it, since damaged ones are asked for again.
+    progress.seconds["decode"] = fetched.decode_seconds
+    progress.seconds["fetch"] -= fetched.decode_seconds
+    progress.attempts = fetched.attempts
+    # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
+    progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
+    _note_nothing(progress, chunk, dataset, fetched)
+    with progress.step("normalize"):
+        return normalized_of(fetched, dataset)
 
 
 def normalized_of(fetched: Fetched, dataset: Dataset) -> Normalized:
@@ -118,11 +147,8 @@ def load_chunk(
 
     Raises: errors of `raising`, for who must do something else about them than note them.
     """
-
-    def obtain(_: _Progress) -> Normalized:
-        return normalized
-
-    return _work(chunk, workshop, obtain, ingested_at, raising)
+    progress = _Progress(ingested_at or datetime.now(UTC), workshop.origin, workshop.dataset.mark)
+    return _work(chunk, workshop, progress, lambda: (chunk, normalized), raising)
 
 
 def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) -> dict[Chunk, Normalized]:
@@ -171,15 +197,16 @@ def chunks_of(normalized: Normalized, dataset: Dataset, selection: Selection) ->
 def _work(
     chunk: Chunk,
     workshop: Workshop,
-    obtain: Callable[[_Progress], Normalized],
-    ingested_at: datetime | None = None,
+    progress: _Progress,
+    obtain: Callable[[], tuple[Chunk, Normalized]],
     raising: tuple[type[AurumError], ...] = (),
 ) -> Receipt:
-    progress = _Progress(ingested_at or datetime.now(UTC), workshop.origin)
+    """Load what is obtained, as the chunk that it turns out to be."""
     error: Exception | None = None
     try:
         with _about(chunk):
-            outcome = _transform_and_load(chunk, workshop, progress, obtain(progress))
+            chunk, normalized = obtain()
+            outcome = _transform_and_load(chunk, workshop, progress, normalized)
     except AurumError as caught:
         if isinstance(caught, raising):
             raise
@@ -203,6 +230,7 @@ def _work(
         written=tuple(progress.written),
         findings=tuple(progress.findings),
         error=None if error is None else f"{type(error).__name__}: {error}",
+        revision=progress.revision,
     )
 
 
@@ -212,6 +240,7 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
     dataset = workshop.dataset
     normalized = _only_the_window(normalized, chunk, scope_of(chunk, dataset).axis, progress)
     progress.rows_read = normalized.rows_read
+    progress.revision = mark_of(normalized, dataset)
     if normalized.frame.is_empty() and normalized.unplaced.is_empty():
         return _nothing_came(chunk, dataset, progress)
     with progress.step("validate"):
@@ -305,12 +334,23 @@ def _nothing_came(chunk: Chunk, dataset: Dataset, progress: _Progress) -> Outcom
         raise SourceChanged(
             f"{chunk.key}: the answer holds no row of the window, and the source did not say that there is nothing"
         )
-    _too_early(chunk, dataset, progress.started_at, said[0].detail)
+    _too_early(chunk, dataset, progress, said[0].detail)
     return Outcome.EMPTY
 
 
-def _too_early(chunk: Chunk, dataset: Dataset, now: datetime, reason: str) -> None:
+def mark_of(normalized: Normalized, dataset: Dataset) -> str:
+    """The lowest of the ISO's marks among the rows; what the feed has where there are none."""
+    if not dataset.ranks:
+        return ""
+    marks = normalized.frame.get_column("revision").drop_nulls().unique().to_list()
+    return min((mark for mark in marks if mark in dataset.ranks), key=dataset.ranks.__getitem__, default=dataset.mark)
+
+
+def _too_early(chunk: Chunk, dataset: Dataset, progress: _Progress, reason: str) -> None:
     """Raise NotYetPublished while the chunk's newest day may still appear."""
+    if not progress.waits:
+        return
+    now = progress.started_at
     local = market_day_of(chunk.window.end - timedelta(microseconds=1), dataset)
     expected = dataset.complete_at(local)
     if now < expected + dataset.patience:
@@ -333,11 +373,17 @@ def market_day_of(instant: datetime, dataset: Dataset) -> date:
     return instant.astimezone(ZoneInfo(dataset.timezone)).date()
 
 
-def _note_nothing(progress: _Progress, chunk: Chunk, fetched: Fetched) -> None:
-    """Keep the source's own words where it had nothing for a request."""
+def _note_nothing(progress: _Progress, chunk: Chunk, dataset: Dataset, fetched: Fetched) -> None:
+    """Keep the source's own words where it had nothing for a request. Where a whole report is lacking, the chunk waits
+    for it as for a missing day.
+    """
     for words in fetched.nothing:
         progress.findings.append(Finding("source_has_data", Severity.WARNING, 1, words))
     if fetched.nothing and fetched.batches:
+        came = {report.name for report, _ in fetched.batches}
+        lacking = [report.name for report in dataset.feed.reports if report.name not in came]
+        if lacking:
+            _too_early(chunk, dataset, progress, f"{', '.join(lacking)}: {fetched.nothing[0]}")
         logger().warning("chunk.partly_empty", chunk=chunk.key, said=fetched.nothing[0])
 
 
@@ -358,7 +404,7 @@ def _note_findings(progress: _Progress, chunk: Chunk, dataset: Dataset, normaliz
             of_length = of_length.with_columns(pl.col("interval_start").dt.truncate("1h"))
         absent = missing_intervals(of_length, chunk.window, grid)
         if len(absent):
-            _too_early(chunk, dataset, progress.started_at, f"{len(absent)} intervals are not published")
+            _too_early(chunk, dataset, progress, f"{len(absent)} intervals are not published")
         progress.findings.extend(gaps(of_length, chunk.window, grid))
     lacking = sorted(set(chunk.selection.names) - set(frame.get_column("iso_location_id").unique()))
     if lacking:

@@ -94,6 +94,8 @@ class Receipt:
     findings: tuple[Finding, ...] = ()
     error: str | None = None
     """Why it failed, with the kind of error in front."""
+    revision: str = ""
+    """The ISO's mark of what was loaded, such as `PRELIM`, the lowest of them; empty where it has no such marks."""
 
     @property
     def stores(self) -> tuple[str, ...]:

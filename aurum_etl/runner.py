@@ -22,7 +22,7 @@ from aurum_etl import adapters, sinks
 from aurum_etl.adapters.base import demand_credentials, read_files
 from aurum_etl.backfill import Plan, Planned, Reason, execute, named_days, plan, wanted
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, UsageError
-from aurum_etl.pipeline import Workshop, chunks_of, load_chunk, normalized_of
+from aurum_etl.pipeline import Workshop, chunks_of, load_chunk, mark_of, normalized_of
 from aurum_etl.quarantine import Quarantine
 from aurum_etl.receipt import Origin, Outcome
 from aurum_etl.settings import read_settings
@@ -31,12 +31,13 @@ from aurum_etl.watermarks import Store
 from aurum_etl.window import Window, intersect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     from aurum_etl.adapters.base import Adapter
     from aurum_etl.archive import Archive
+    from aurum_etl.chunk import Chunk
     from aurum_etl.dataset import Dataset
     from aurum_etl.download import Source
     from aurum_etl.receipt import Receipt
@@ -235,7 +236,13 @@ def _plan(prepared: Prepared) -> Plan:
     spec, dataset, flags = prepared.spec, prepared.dataset, prepared.flags
     durable = [each.kind for each in prepared.sinks if each.kind not in sinks.FLEETING]
     # What no store keeps is never settled.
-    settled = prepared.store.settled(dataset.key, spec.selection, durable, simulated=flags.simulated) if durable else []
+    own = dataset.ranks.get(dataset.mark, 0)
+    lower = [mark for mark, rank in dataset.ranks.items() if rank < own]
+    settled = (
+        prepared.store.settled(dataset.key, spec.selection, durable, simulated=flags.simulated, lower=lower)
+        if durable
+        else []
+    )
     asked_for = flags.start is not None or flags.end is not None
     if asked_for:
         window = named_days(flags.start, flags.end, dataset, prepared.now)
@@ -250,9 +257,37 @@ def _plan(prepared: Prepared) -> Plan:
         asked_for=asked_for,
         requests_per_minute=prepared.requests_per_minute,
     )
+    better = _of_higher_revision(prepared, [each.chunk for each in planned.chunks], dataset.mark)
+    if asked_for:
+        _refuse_to_lower(better, dataset.mark)
+    elif better:
+        planned = replace(planned, chunks=tuple(each for each in planned.chunks if each.chunk not in better))
     if flags.simulated:
         _refuse_to_invent(prepared, planned)
     return planned
+
+
+def _of_higher_revision(prepared: Prepared, chunks: Sequence[Chunk], mark: str) -> list[Chunk]:
+    """Those of the chunks that would put rows of a lower revision in the place of higher ones."""
+    ranks = prepared.dataset.ranks
+    higher = [each for each, rank in ranks.items() if rank > ranks.get(mark, 0)]
+    held = prepared.store.of_revisions(prepared.dataset.key, higher) if higher else {}
+    return [
+        chunk
+        for chunk in chunks
+        if any(
+            intersect(chunk.window, window)
+            for selection, windows in held.items()
+            if selection.meets(chunk.selection)
+            for window in windows
+        )
+    ]
+
+
+def _refuse_to_lower(better: Sequence[Chunk], mark: str) -> None:
+    """Preliminary rows never take the place of final ones."""
+    if better:
+        raise UsageError(f"{better[0].key}: rows of a higher revision than {mark} are there, and stay")
 
 
 def _from_files(prepared: Prepared, workshop: Workshop) -> tuple[Plan, Iterator[Receipt]]:
@@ -265,6 +300,9 @@ def _from_files(prepared: Prepared, workshop: Workshop) -> tuple[Plan, Iterator[
         raise UsageError(
             f"--from-files: nothing of {prepared.dataset.key} is in {len(prepared.flags.files)} files ({said})"
         )
+    for chunk, part in chunks.items():
+        mark = mark_of(part, prepared.dataset)
+        _refuse_to_lower(_of_higher_revision(prepared, [chunk], mark), mark)
     planned = tuple(Planned(chunk, Reason.ASKED_FOR, 0, len(part.frame)) for chunk, part in chunks.items())
 
     def load() -> Iterator[Receipt]:

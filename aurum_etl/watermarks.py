@@ -22,7 +22,7 @@ from aurum_etl.sinks.base import Position
 from aurum_etl.window import Window, days_of, market_day, merge, subtract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.sinks.base import Progress
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _LOCK_SECONDS = 20.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -59,7 +59,8 @@ create table if not exists receipts (
     seconds varchar not null,
     written varchar not null,
     findings varchar not null,
-    error varchar
+    error varchar,
+    revision varchar not null default ''
 );
 """
 
@@ -121,6 +122,7 @@ class Store:
             json.dumps([[each.sink, each.table, each.rows, each.version, each.durable] for each in receipt.written]),
             json.dumps([[each.check, each.severity, each.count, each.detail] for each in receipt.findings]),
             receipt.error,
+            receipt.revision,
         )
         marks = ", ".join("?" * len(row))
         with self._connection() as connection:
@@ -177,17 +179,26 @@ class Store:
             rows = connection.execute(
                 f"""select dataset, selection_word, selection_names, epoch_us(window_start), epoch_us(window_end),
                     origin, outcome, epoch_us(started_at), epoch_us(finished_at), rows_read, rows_accepted,
-                    rows_rejected, attempts, seconds, written, findings, error
+                    rows_rejected, attempts, seconds, written, findings, error, revision
                     from receipts {where} order by number desc {top}""",  # noqa: S608 - words of ours
                 [] if dataset is None else [dataset],
             ).fetchall()
         return [_receipt(row) for row in rows]
 
-    def settled(self, dataset: str, selection: Selection, stores: Sequence[str], *, simulated: bool) -> list[Window]:
+    def settled(
+        self,
+        dataset: str,
+        selection: Selection,
+        stores: Sequence[str],
+        *,
+        simulated: bool,
+        lower: Sequence[str] = (),
+    ) -> list[Window]:
         """Windows that need no more work, merged.
 
         A chunk counts if its selection covers this one, and each of `stores` took its rows, or the source said that
         there are none. Without `simulated`, chunks of the simulator do not count: invented data never passes for done.
+        Neither do those of `lower` revisions, where higher ones are wanted.
         """
         with self._reading() as connection:
             if connection is None:
@@ -203,6 +214,7 @@ class Store:
                 f"""with settled as (
                         select dataset, '' as selection, window_start, window_end from receipts
                         where dataset = ? and list_contains(?, selection) and (? or origin <> ?)
+                          and not list_contains(?, revision)
                           and (outcome = ? or outcome <> ? and list_has_all(stores, ?))),
                     {_ISLANDS}
                     select epoch_us(window_start), epoch_us(window_end) from islands order by all""",  # noqa: S608 - ours
@@ -211,6 +223,7 @@ class Store:
                     covering,
                     simulated,
                     Origin.SIMULATOR.value,
+                    list(lower),
                     Outcome.EMPTY.value,
                     Outcome.FAILED.value,
                     list(stores),
@@ -233,8 +246,27 @@ class Store:
             ).fetchall()
         return merge(_window(start, end) for start, end in rows)
 
-    def status(self, zone: Callable[[str], str]) -> list[DatasetStatus]:
-        """Where every selection of every dataset stands; `zone` tells the market's time zone of a dataset."""
+    def of_revisions(self, dataset: str, marks: Sequence[str]) -> dict[Selection, list[Window]]:
+        """Windows of which a store holds rows of one of those revisions, merged, by selection."""
+        with self._reading() as connection:
+            if connection is None:
+                return {}
+            rows = connection.execute(
+                """select distinct selection_word, selection_names, epoch_us(window_start), epoch_us(window_end)
+                   from receipts
+                   where dataset = ? and list_contains(?, revision) and rows_accepted > 0 and len(stores) > 0""",
+                [dataset, list(marks)],
+            ).fetchall()
+        found: defaultdict[Selection, list[Window]] = defaultdict(list)
+        for word, names, start, end in rows:
+            found[Selection(word, tuple(names))].append(_window(start, end))
+        return {selection: merge(windows) for selection, windows in found.items()}
+
+    def status(self, zone: Callable[[str], str], touched: Container[str] = ()) -> list[DatasetStatus]:
+        """Where every selection of every dataset stands; `zone` tells the market's time zone of a dataset.
+
+        Of the datasets of `touched`, whose sources serve what is newest and no days, a day counts with anything of it.
+        """
         with self._reading() as connection:
             if connection is None:
                 return []
@@ -261,6 +293,10 @@ class Store:
         windows: defaultdict[tuple[str, str], list[Window]] = defaultdict(list)
         for dataset, selection, start, end in islands:
             windows[dataset, selection].append(_window(start, end))
+        for (dataset, selection), found in windows.items():
+            if dataset in touched:
+                days = (market_day(day, zone(dataset)) for window in found for day in days_of(window, zone(dataset)))
+                windows[dataset, selection] = merge(days)
         return [
             _status(
                 dataset,
@@ -347,7 +383,10 @@ class Store:
         if not {("meta", "application"), ("meta", "version")} <= columns:
             raise WatermarkError(f"{self.path}: a database of another application; {_WAY_OUT}")
         found = connection.execute("select application, version from meta").fetchall()
-        if found != [("aurum_etl", SCHEMA_VERSION)]:
+        if found == [("aurum_etl", 1)]:
+            connection.execute("alter table receipts add column revision varchar default ''")
+            connection.execute("update meta set version = ?", [SCHEMA_VERSION])
+        elif found != [("aurum_etl", SCHEMA_VERSION)]:
             raise WatermarkError(f"{self.path}: of version {found}, this program writes {SCHEMA_VERSION}; {_WAY_OUT}")
 
 
@@ -376,7 +415,7 @@ _ISLANDS = """
 _VIEWS = {
     "receipts": """
         select number, dataset, selection, chunk_key, window_start, window_end, origin, outcome, rows_read, rows_accepted,
-               rows_rejected, rows_committed, attempts, started_at, finished_at, seconds, error
+               rows_rejected, rows_committed, attempts, started_at, finished_at, seconds, error, revision
         from receipts order by number""",
     "written": """
         select number, chunk_key, each->>'$[0]' as sink, each->>'$[1]' as table_name,
@@ -447,7 +486,7 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
     dataset, word, names, start, end, origin, outcome, started, finished, read, accepted, rejected, attempts, *rest = (
         row
     )
-    seconds, written, findings, error = rest
+    seconds, written, findings, error, revision = rest
     assert isinstance(names, list)  # noqa: S101 - the column is a list
     return Receipt(
         chunk=Chunk(str(dataset), Selection(str(word), tuple(names)), _window(start, end)),
@@ -466,6 +505,7 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
             for check, severity, count, detail in json.loads(str(findings))
         ),
         error=None if error is None else str(error),
+        revision=str(revision),
     )
 
 

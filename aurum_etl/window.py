@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _STAMP = "%Y%m%dT%H%MZ"
+_FINE_STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,7 +32,10 @@ class Window:
             raise ValueError(f"window ends at {self.end.isoformat()}, not after its start {self.start.isoformat()}")
 
     def __str__(self) -> str:
-        return f"{self.start.strftime(_STAMP)}/{self.end.strftime(_STAMP)}"
+        # Minutes are enough for market days; a window about the instant of a publication needs all that there is.
+        whole = all(each.second == each.microsecond == 0 for each in (self.start, self.end))
+        stamp = _STAMP if whole else _FINE_STAMP
+        return f"{self.start.strftime(stamp)}/{self.end.strftime(stamp)}"
 
     @property
     def duration(self) -> timedelta:

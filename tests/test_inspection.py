@@ -16,7 +16,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.transforms import IdentityTransform
 
 from aurum_etl import inspection
-from aurum_etl.contracts import LMP
+from aurum_etl.contracts import CONTRACTS, LMP
 from aurum_etl.errors import SpecError
 from aurum_etl.plot import draw
 from aurum_etl.quarantine import Quarantine, rejected
@@ -103,7 +103,8 @@ def test_tables_are_listed_with_what_they_span(loaded: Settings) -> None:
     connection = connected(loaded)
     listed = {each["table"]: each for each in inspection.tables(connection)}
     assert list(listed["iso.lmp"].values()) == ["iso.lmp", 96, 2, 2, DAY, DAY + timedelta(1)]
-    assert set(listed) == {"findings", "iso.lmp", "iso.load", "quarantine", "receipts", "watermarks", "written"}
+    of_ours = {"findings", "quarantine", "receipts", "watermarks", "written"}
+    assert set(listed) == {*(f"iso.{kind}" for kind in CONTRACTS), *of_ours}
     assert inspection.query(connection, "select 1 as n").to_pylist() == [{"n": 1}], "listing leaves the connection free"
 
 
@@ -196,7 +197,7 @@ def test_every_kind_of_question_is_answered(loaded: Settings) -> None:
 
 
 def test_an_unknown_table_is_answered_with_the_known_ones(loaded: Settings) -> None:
-    with pytest.raises(SpecError, match=r"(?s)lpm does not exist.*Tables: iso\.lmp, iso\.load, findings, quarantine"):
+    with pytest.raises(SpecError, match=r"(?s)lpm does not exist.*Tables: iso\.asm, .*iso\.lmp, .*findings, quarantine"):
         asked(loaded, "from lpm")
 
 
