@@ -405,7 +405,8 @@ def _note_findings(progress: _Progress, chunk: Chunk, dataset: Dataset, normaliz
         absent = missing_intervals(of_length, chunk.window, grid)
         if len(absent):
             _too_early(chunk, dataset, progress, f"{len(absent)} intervals are not published")
-        progress.findings.extend(gaps(of_length, chunk.window, grid))
+        # A fuel that is not burned for hours has no snapshots, and lacks none.
+        progress.findings.extend(gaps(of_length, chunk.window, grid, "series_id" if minutes else "iso_location_id"))
     lacking = sorted(set(chunk.selection.names) - set(frame.get_column("iso_location_id").unique()))
     if lacking:
         detail = f"nothing was published for {', '.join(lacking[:10])}"

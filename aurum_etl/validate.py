@@ -123,11 +123,11 @@ def rows_are_in_scope(scope: Scope) -> Check:
     return Check("rows_are_in_scope", "iso_location_id", holds)
 
 
-def gaps(frame: pl.DataFrame, window: Window, minutes: int) -> tuple[Finding, ...]:
-    """Intervals of the window that some or all locations lack.
+def gaps(frame: pl.DataFrame, window: Window, minutes: int, by: str = "series_id") -> tuple[Finding, ...]:
+    """Intervals of the window that some or all series lack.
 
     The source's own gaps are findings, not failures: the rows that are there are right. What is nowhere in the frame
-    is told apart from what single locations lack.
+    is told apart from what single series lack.
     """
     expected = window.duration // timedelta(minutes=minutes)
     findings = []
@@ -138,20 +138,20 @@ def gaps(frame: pl.DataFrame, window: Window, minutes: int) -> tuple[Finding, ..
                 "intervals_are_published",
                 Severity.WARNING,
                 len(absent),
-                f"no location has {len(absent)} of {expected} intervals, first {absent[0]:%Y-%m-%dT%H:%MZ}",
+                f"nothing has {len(absent)} of {expected} intervals, first {absent[0]:%Y-%m-%dT%H:%MZ}",
             )
         )
-    counts = frame.group_by("iso_location_id").agg(pl.col("interval_start").n_unique().alias("intervals"))
-    short = counts.filter(pl.col("intervals") < expected - len(absent)).sort("iso_location_id")
+    counts = frame.group_by(by).agg(pl.col("interval_start").n_unique().alias("intervals"))
+    short = counts.filter(pl.col("intervals") < expected - len(absent)).sort(by)
     if len(short):
         lacking = len(short) * (expected - len(absent)) - int(short.get_column("intervals").sum())
-        examples = ", ".join(short.head(3).get_column("iso_location_id"))
+        examples = ", ".join(short.head(3).get_column(by))
         findings.append(
             Finding(
-                "locations_are_complete",
+                "series_are_complete",
                 Severity.WARNING,
                 lacking,
-                f"{len(short)} of {len(counts)} locations lack {lacking} intervals in all, such as {examples}",
+                f"{len(short)} of {len(counts)} series lack {lacking} intervals in all, such as {examples}",
             )
         )
     return tuple(findings)

@@ -197,7 +197,9 @@ def test_every_kind_of_question_is_answered(loaded: Settings) -> None:
 
 
 def test_an_unknown_table_is_answered_with_the_known_ones(loaded: Settings) -> None:
-    with pytest.raises(SpecError, match=r"(?s)lpm does not exist.*Tables: iso\.asm, .*iso\.lmp, .*findings, quarantine"):
+    with pytest.raises(
+        SpecError, match=r"(?s)lpm does not exist.*Tables: iso\.asm, .*iso\.lmp, .*findings, quarantine"
+    ):
         asked(loaded, "from lpm")
 
 

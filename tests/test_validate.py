@@ -98,5 +98,5 @@ def test_gaps_tell_what_nobody_has_from_what_one_location_lacks() -> None:
     first = pl.col("interval_start") == datetime(2026, 7, 14, 7, tzinfo=UTC)
     last_of_b = (pl.col("iso_location_id") == "B") & (pl.col("interval_start").dt.hour() == 6)
     found = {each.check: each.count for each in gaps(frame().filter(~first & ~last_of_b), window, 60)}
-    assert found == {"intervals_are_published": 1, "locations_are_complete": 1}
+    assert found == {"intervals_are_published": 1, "series_are_complete": 1}
     assert gaps(frame(), window, 60) == ()

@@ -1,0 +1,101 @@
+"""Every feed of every dataset, asked of the simulated ISO and loaded: the two were written from the documents apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from aurum_etl import adapters
+from aurum_etl.chunk import ALL, Chunk, Selection
+from aurum_etl.download import QUICK, Download
+from aurum_etl.pipeline import Workshop, run_chunk, run_latest, today
+from aurum_etl.quarantine import Quarantine
+from aurum_etl.receipt import Origin, Outcome, Receipt
+from aurum_etl.sinks.memory import MemorySink
+from aurum_etl.window import market_day
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aurum_etl.dataset import Dataset
+    from aurum_etl.settings import Settings
+
+SPRING, SUMMER, AUTUMN = date(2026, 3, 8), date(2026, 7, 14), date(2025, 11, 2)
+FEEDS = {
+    f"{dataset.key}-{feed.name}": dataset.of(feed.name)
+    for dataset in adapters.datasets().values()
+    for feed in dataset.feeds
+}
+# The hour that comes twice stands once in these sources, which say so.
+ONCE_IN_AUTUMN = {"caiso_genmix"}
+
+
+def load(dataset: Dataset, day: date, settings: Settings, folder: Path) -> tuple[list[Receipt], pl.DataFrame]:
+    """One market day of all locations; what is there now, where no days can be asked for."""
+    from aurum_etl.archive import Archive
+
+    adapter = adapters.adapter(dataset.iso)
+    bases = settings.addresses(dataset.iso, adapter.bases)
+    auth = adapter.auth(dataset, settings.credentials, bases)
+    sink = MemorySink()
+    workshop = Workshop(adapter, dataset, Origin.SIMULATOR, (sink,), Quarantine(folder / "q"), 0.0, 10**9)
+    chunk = Chunk(dataset.key, Selection(ALL), market_day(day, dataset.timezone))
+    with Download(
+        bases,
+        Origin.SIMULATOR,
+        Archive(folder / "archive"),
+        requests_per_minute=None,
+        patience=QUICK,
+        max_bytes=10**9,
+        manners=adapter.manners,
+        auth=auth,
+    ) as source:
+        if dataset.is_of_now:
+            chunk = replace(chunk, window=market_day(today(dataset), dataset.timezone))
+            receipts = list(run_latest(chunk, workshop, source))
+        else:
+            receipts = [run_chunk(chunk, workshop, source)]
+    return receipts, pl.DataFrame(sink.tables().get(dataset.contract.kind, dataset.contract.arrow_schema.empty_table()))
+
+
+@pytest.mark.parametrize("day", [SPRING, SUMMER, AUTUMN], ids=["spring", "summer", "autumn"])
+@pytest.mark.parametrize("key", FEEDS)
+def test_a_day_arrives_whole(key: str, day: date, settings: Settings, tmp_path: Path) -> None:
+    dataset = FEEDS[key]
+    served_for = dataset.feed.kept_days
+    if dataset.is_of_now or served_for is not None:
+        day = today(dataset) - timedelta(min(1, served_for or 0))
+    receipts, frame = load(dataset, day, settings, tmp_path)
+    assert [(each.outcome, each.error, each.rows_rejected) for each in receipts] == [(Outcome.DONE, None, 0)] * len(
+        receipts
+    )
+    assert len(frame) == sum(each.rows_accepted for each in receipts) > 0
+    warned = {each.check for receipt in receipts for each in receipt.findings if each.severity == "warning"}
+    if dataset.contract.is_registry:
+        assert warned == set()
+        return
+    if dataset.key in ONCE_IN_AUTUMN and day == AUTUMN:
+        assert warned == {"intervals_are_published"}
+        return
+    assert warned == set()
+    if dataset.by_publication or dataset.is_of_now:
+        assert frame.get_column("published_at").null_count() == (0 if dataset.by_publication else len(frame))
+        return
+    assert frame.get_column("operating_date").unique().to_list() == [day]
+    window = market_day(day, dataset.timezone)
+    for minutes in dataset.intervals:
+        series = (
+            frame.filter(pl.col("iso_interval_minutes") == minutes).group_by("series_id").agg(pl.col("interval_start"))
+        )
+        assert not series.is_empty(), f"nothing of {minutes} minutes"
+        if not minutes:
+            continue
+        grid = pl.datetime_range(
+            window.start, window.end, f"{minutes}m", closed="left", time_unit="us", time_zone="UTC", eager=True
+        )
+        for name, starts in series.iter_rows():
+            assert sorted(starts) == grid.to_list(), name
