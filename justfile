@@ -33,6 +33,10 @@ test *arguments:
 integration *arguments:
     AURUM_TEST_DEMAND=1 uv run --group dev pytest -q -n 2 tests/services tests/sinks tests/promises/test_every_sink.py tests/test_drain.py {{ arguments }}
 
+# One recent day of each dataset (or of those named) from the real ISOs, within their limits; answers go to the archive.
+live *datasets:
+    uv run --group dev python -m tests.live {{ datasets }}
+
 # Fetch what the servers of the tests are made of.
 servers:
     uv run --group dev python -m tests.services --demand

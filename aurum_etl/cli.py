@@ -449,6 +449,57 @@ def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: boo
             _print_frame(answer)
 
 
+@cli.command("datasets", epilog=EXIT_CODES)
+@_json
+def list_datasets(*, as_json: bool) -> None:
+    """List what there is to be had: kind, market, cadence, feeds with their credentials, history, lag, size."""
+    from aurum_etl import describe
+    from aurum_etl.adapters import datasets
+
+    console = _console(as_json)
+    known = datasets().values()
+    documents = [describe.document(each) for each in known]
+    console.document(documents)
+    console.table(
+        f"{len(documents)} datasets",
+        ("dataset", "kind", "market", "cadence", "feeds", "since", "lag h", "rows a day"),
+        [
+            (
+                *(told[name] for name in ("key", "kind", "market", "cadence")),
+                describe.feeds(each),
+                told["history_from"],
+                told["lag_hours"],
+                f"{told['rows_per_day']:,}",
+            )
+            for each, told in zip(known, documents, strict=True)
+        ],
+    )
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("dataset")
+@click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@_json
+def new(*, dataset: str, path: Path | None, as_json: bool) -> None:
+    """Write a commented spec of DATASET to PATH, by default DATASET.yaml here; a file that is there stays."""
+    from aurum_etl import describe
+    from aurum_etl.adapters import dataset as of_key
+    from aurum_etl.errors import UsageError
+
+    text = describe.new_spec(of_key(dataset))
+    path = path or Path(f"{dataset}.yaml")
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{path}: is there already") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+    console = _console(as_json)
+    console.document({"dataset": dataset, "spec": path})
+    console.line(f"wrote {path}; try: aurum-etl run {path} --sim")
+
+
 @cli.command(epilog=EXIT_CODES)
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_json

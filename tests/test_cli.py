@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,13 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
+from aurum_etl import adapters
 from aurum_etl.cli import cli
+from aurum_etl.errors import UsageError
 from aurum_etl.simulator import Fault, Simulator
+from aurum_etl.spec import load_spec
 from tests.frames import lmp_csv, spec
+from tests.live.__main__ import main as live
 
 if TYPE_CHECKING:
     from aurum_etl.settings import Settings
@@ -247,6 +252,45 @@ def test_every_command_has_help_with_its_exit_codes(command: str) -> None:
     assert result.exit_code == 0
     assert "Exit codes:" in result.output
     assert command == "" or "--json" in result.output
+
+
+def test_datasets_are_listed_with_what_they_need(shell: Shell) -> None:
+    listed = {each["key"]: each for each in shell.json("datasets")}
+    assert set(listed) == set(adapters.datasets())
+    prices = listed["caiso_lmp"]
+    assert (prices["iso"], prices["kind"], prices["market"], prices["run"]) == ("CAISO", "lmp", "DA", "DAM")
+    assert (prices["interval_minutes"], prices["cadence"], prices["credentials"]) == ([60], "60 min", [])
+    assert [each["name"] for each in prices["feeds"]] == ["oasis", "group"]
+    assert "caiso_lmp_rt5" in shell("datasets")
+
+
+@pytest.mark.parametrize("key", adapters.datasets())
+def test_a_new_spec_is_right_as_it_stands(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "s.yaml"
+    runner = CliRunner()
+    assert runner.invoke(cli, ["new", key, str(path)]).exit_code == 0
+    loaded = load_spec(path, (), adapters.datasets())
+    assert (loaded.dataset, loaded.source.feed) == (key, adapters.dataset(key).feed.name)
+    before = path.read_text()
+    assert isinstance(runner.invoke(cli, ["new", key, str(path)]).exception, UsageError)
+    assert path.read_text() == before
+
+
+def test_a_new_spec_runs(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "load.yaml"
+    assert shell.json("new", "caiso_load", path) == {"dataset": "caiso_load", "spec": str(path)}
+    assert shell.json("run", path, *JULY)["rows"] == 24 * 35
+
+
+def test_the_live_check_says_per_dataset_what_came(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """Through the simulator, at an address that was set: the real ones cannot be reached from a test."""
+    bases = {name: base for name, base in settings.bases.items() if "CAISO" in name}
+    assert live(["caiso_load"], replace(settings, bases=bases)) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("caiso_load")
+    assert "done" in told
+    assert "840 rows" in told
+    assert any((settings.home / "archive").rglob("*.json"))
 
 
 def test_the_schema_that_specs_refer_to_is_the_one_that_is_printed(shell: Shell) -> None:
