@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +16,7 @@ from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, Report, run
 from aurum_etl.watermarks import Store
 from tests.frames import spec
-from tests.recorded import recorded
+from tests.recorded import frame_of, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,3 +134,115 @@ def test_a_refusal_is_no_data_file() -> None:
         return
     with pytest.raises(SourceUnavailable, match="Please retry your request after 5 seconds"):
         read_to_frame("caiso_load", [file])
+
+
+def series(frame: pl.DataFrame, **of: object) -> dict[datetime, float]:
+    """Values by the start of their interval, of the one series that these words single out."""
+    found = frame.filter(pl.all_horizontal(pl.col(name) == value for name, value in of.items()))
+    (measure,) = {"load_mw", "generation_mw", "price_mcp"} & set(found.columns)
+    assert found.get_column("series_id").n_unique() == 1
+    return dict(zip(found.get_column("interval_start"), found.get_column(measure), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "rows", "places", "first", "end", "of", "at", "value"),
+    [
+        (
+            "caiso_load_forecast_7da",
+            "sld_fcst_7da_20250219-20250227.csv.zip",
+            6432,
+            34,
+            utc(2025, 2, 19, 8),
+            utc(2025, 2, 27, 8),
+            {"iso_location_id": "CA ISO-TAC"},
+            utc(2025, 2, 19, 8),
+            21213.16,
+        ),
+        (
+            "caiso_load_forecast",
+            "sld_fcst_dam_20160520-20160522.xml.zip",
+            128,
+            8,
+            utc(2016, 5, 20, 15),
+            utc(2016, 5, 21, 7),
+            {"iso_location_id": "CA ISO-TAC"},
+            utc(2016, 5, 20, 19),
+            26127.08,
+        ),
+        *(
+            (
+                dataset,
+                "sld_fcst_allruns_20230812-20230813.csv.zip",
+                rows,
+                places,
+                utc(2023, 8, 13),
+                utc(2023, 8, 14),
+                {"iso_location_id": "CA ISO-TAC", "iso_interval_minutes": minutes},
+                utc(2023, 8, 13, 10),
+                value,
+            )
+            for dataset, rows, places, minutes, value in (
+                ("caiso_load_forecast", 816, 34, 60, 23660.7),
+                ("caiso_load_forecast_2da", 816, 34, 60, 23261.51),
+                ("caiso_load_forecast_7da", 816, 34, 60, 23710.86),
+                ("caiso_load_forecast_rt", 13_440, 35, 15, 22484.69),
+                ("caiso_load_forecast_rt", 13_440, 35, 5, 22544.39),
+            )
+        ),
+        (
+            "caiso_renewable_forecast",
+            "sld_ren_fcst_dam_20250204-20250211.csv.zip",
+            1008,
+            3,
+            utc(2025, 2, 4, 8),
+            utc(2025, 2, 11, 8),
+            {"iso_location_id": "SP15", "fuel_type": "SOLAR"},
+            utc(2025, 2, 4, 20),
+            10632.01,
+        ),
+        (
+            "caiso_renewable_forecast",
+            "sld_ren_fcst_dam_20130919_trimmed.xml",
+            4,
+            1,
+            utc(2013, 9, 19, 7),
+            utc(2013, 9, 20, 7),
+            {"iso_location_id": "NP15", "fuel_type": "WIND"},
+            utc(2013, 9, 20, 6),
+            580.83,
+        ),
+        (
+            "caiso_asm",
+            "prc_as_dam_nr_20200331_window_T08-0000_in_pdt.csv",
+            144,
+            6,
+            utc(2020, 3, 31, 8),
+            utc(2020, 4, 1, 8),
+            {"iso_location_id": "AS_SP26_EXP", "service": "NON_SPINNING"},
+            utc(2020, 3, 31, 9),
+            0.63,
+        ),
+    ],
+)
+def test_a_recorded_file_is_read_in_full(
+    dataset: str,
+    name: str,
+    rows: int,
+    places: int,
+    first: datetime,
+    end: datetime,
+    of: dict[str, object],
+    at: datetime,
+    value: float,
+) -> None:
+    file = recorded("caiso", name)
+    if file is None:
+        return
+    frame = frame_of(dataset, [file])
+    assert (len(frame), frame.get_column("iso_location_id").n_unique()) == (rows, places)
+    assert (frame.get_column("interval_start").min(), frame.get_column("interval_end").max()) == (first, end)
+    found = series(frame, **of)
+    assert found[at] == value
+    if "trimmed" not in name:
+        (minutes,) = {end - start for start, end in pairwise(sorted(found))}
+        assert len(found) * minutes == end - first, "the intervals tile the window"
