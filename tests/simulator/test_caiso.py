@@ -171,6 +171,150 @@ def test_a_group_is_a_day_of_all_nodes(simulator: Simulator) -> None:
     assert "1016" in next(iter(members(get(simulator, {**group, "groupid": "X"}, path="GroupZip")).values()))
 
 
+REAL_TIME = {
+    "PRC_HASP_LMP": ("HASP", "HASP_LMP_GRP", 4, "MW"),
+    "PRC_RTPD_LMP": ("RTPD", "RTPD_LMP_GRP", 4, "PRC"),
+    "PRC_INTVL_LMP": ("RTM", "RTM_LMP_GRP", 12, "VALUE"),
+}
+each_real_time = pytest.mark.parametrize("name", REAL_TIME)
+
+
+def real_time(name: str, **more: str) -> dict[str, str]:
+    query = {"resultformat": "6", "queryname": name, "version": "3", "market_run_id": REAL_TIME[name][0]}
+    return {**query, "startdatetime": "20251102T08:00-0000", "enddatetime": "20251102T09:00-0000", **more}
+
+
+@each_real_time
+def test_real_time_prices_have_their_own_names_and_labels(simulator: Simulator, name: str) -> None:
+    """The hour with two digits, the intervals counted from one, the price in a column of another name."""
+    _, _, intervals, price = REAL_TIME[name]
+    day = {"startdatetime": "20251102T07:00-0000", "enddatetime": "20251103T08:00-0000"}
+    found = rows(get(simulator, real_time(name, node=HUB["node"], **day)))
+    assert list(found[0]) == (
+        "INTERVALSTARTTIME_GMT,INTERVALENDTIME_GMT,OPR_DT,OPR_HR,NODE_ID_XML,NODE_ID,NODE,MARKET_RUN_ID,LMP_TYPE,"
+        f"XML_DATA_ITEM,PNODE_RESMRID,GRP_TYPE,POS,{price},OPR_INTERVAL,GROUP"
+    ).split(",")
+    totals = [row for row in found if row["LMP_TYPE"] == "LMP"]
+    assert len(totals) == 25 * intervals
+    labels = {row["INTERVALSTARTTIME_GMT"]: (row["OPR_HR"], int(row["OPR_INTERVAL"])) for row in totals}
+    hours = ["01", "02", "25", *(f"{hour:02d}" for hour in range(3, 25))]
+    wanted = [(hour, number) for hour in hours for number in range(1, intervals + 1)]
+    assert [labels[each] for each in sorted(labels)] == wanted
+    assert {row["LMP_TYPE"] for row in found} == {"LMP", "MCE", "MCC", "MCL", "MGHG"}
+
+
+@each_real_time
+def test_all_nodes_of_real_time_come_by_the_hour(simulator: Simulator, name: str) -> None:
+    _, group, intervals, price = REAL_TIME[name]
+    two_hours = real_time(name, grp_type="ALL", enddatetime="20251102T10:00-0000")
+    assert "1018" in next(iter(members(get(simulator, two_hours)).values()))
+    single = rows(get(simulator, real_time(name, grp_type="ALL")))
+    assert len(single) == 90 * intervals * 5
+    query = {"groupid": group, "version": "3", "resultformat": "6", "startdatetime": "20251102T08:00-0000"}
+    response = get(simulator, query, path="GroupZip")
+    assert f"filename=20251102_20251102_{group}_N_02_N_v3_csv.zip" in response.headers["content-disposition"]
+
+    def cells(found: Rows) -> set[tuple[str, ...]]:
+        return {(row["NODE"], row["INTERVALSTARTTIME_GMT"], row["LMP_TYPE"], row[price]) for row in found}
+
+    assert cells(rows(response)) == cells(single)
+
+
+def test_the_first_version_of_real_time_is_one_member_without_greenhouse_gas(simulator: Simulator) -> None:
+    query = real_time("PRC_RTPD_LMP", version="1", node=HUB["node"])
+    assert len(members(get(simulator, query))) == 1
+    found = rows(get(simulator, query))
+    assert {row["LMP_TYPE"] for row in found} == {"LMP", "MCE", "MCC", "MCL"}
+    assert "MW" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "version", "minutes", "header"),
+    [
+        (
+            "PRC_AS",
+            "DAM",
+            "12",
+            60,
+            (
+                "INTERVALSTARTTIME_GMT,INTERVALENDTIME_GMT,OPR_DT,OPR_HR,OPR_INTERVAL,OPR_TYPE,ANC_TYPE,ANC_REGION,"
+                "MARKET_RUN_ID,XML_DATA_ITEM,MW,GROUP"
+            ),
+        ),
+        (
+            "PRC_INTVL_AS",
+            "RTM",
+            "1",
+            15,
+            (
+                "INTERVALSTARTTIME_GMT,INTERVALENDTIME_GMT,OPR_DT,OPR_HR,OPR_TYPE,ANC_TYPE,XML_DATA_ITEM,MARKET_RUN_ID,MW,"
+                "ANC_REGION,OPR_INTERVAL,GROUP"
+            ),
+        ),
+    ],
+)
+def test_reserves_are_six_services_in_six_regions(
+    simulator: Simulator, name: str, run: str, version: str, minutes: int, header: str
+) -> None:
+    query = {"resultformat": "6", "queryname": name, "version": version, "market_run_id": run, "anc_region": "ALL"}
+    found = rows(get(simulator, query, {"anc_type": "ALL"}, DAY))
+    assert ",".join(found[0]) == header
+    assert len(found) == 36 * 24 * 60 // minutes
+    assert {row["ANC_TYPE"]: row["XML_DATA_ITEM"][:2] for row in found} == {
+        "NR": "NS", "SR": "SP", "RU": "RU", "RD": "RD", "RMU": "RM", "RMD": "RM",
+    }  # fmt: skip
+    one = rows(get(simulator, query, {"anc_type": "NR"}, DAY))
+    assert {tuple(row.items()) for row in one} == {tuple(row.items()) for row in found if row["ANC_TYPE"] == "NR"}
+    assert "1001" in next(iter(members(get(simulator, query, {"anc_type": "XX"}, DAY)).values()))
+
+
+def test_renewables_are_wind_and_sun_at_three_hubs(simulator: Simulator) -> None:
+    query = {"resultformat": "6", "queryname": "SLD_REN_FCST", "version": "1", "market_run_id": "DAM"}
+    found = rows(get(simulator, query, DAY))
+    assert ",".join(found[0]) == (
+        "OPR_DT,OPR_HR,OPR_INTERVAL,INTERVALSTARTTIME_GMT,INTERVALENDTIME_GMT,TRADING_HUB,RENEWABLE_TYPE,LABEL,"
+        "XML_DATA_ITEM,MARKET_RUN_ID_POS,RENEW_POS,MW,MARKET_RUN_ID,GROUP"
+    )
+    assert len(found) == 144
+    night = [row for row in found if row["RENEWABLE_TYPE"] == "Solar" and row["OPR_HR"] in ("1", "24")]
+    assert {row["MW"] for row in night} == {"0"}
+
+
+def outlook(simulator: Simulator, day: str, file: str = "fuelsource") -> httpx.Response:
+    base = simulator.env["AURUM_CAISO_OUTLOOK_BASE"]
+    return httpx.get(f"{base}/history/{day}/{file}.csv", timeout=60)
+
+
+def test_the_outlook_has_the_clock_on_the_wall(simulator: Simulator) -> None:
+    """Empty cells for the hour that spring leaves out, autumn's repeated hour once, and the next midnight at the end."""
+    header = "Time,Solar,Wind,Geothermal,Biomass,Biogas,Small hydro,Coal,Nuclear,Natural Gas,Large Hydro,Batteries,Imports,Other"
+    for day in ("20260714", "20260308", "20251102"):
+        response = outlook(simulator, day)
+        assert response.headers["content-type"] == "text/csv"
+        assert response.text.splitlines()[0] == header
+        found = list(csv.DictReader(io.StringIO(response.text)))
+        assert [row["Time"] for row in found] == [f"{n // 12 % 24:02d}:{n % 12 * 5:02d}" for n in range(289)]
+        empty = {row["Time"][:2] for row in found if row["Solar"] == ""}
+        assert empty == ({"02"} if day == "20260308" else set())
+    assert outlook(simulator, "20260714", "demand").text.startswith("Time,Day ahead forecast,Hour ahead forecast,")
+
+
+@pytest.mark.parametrize(("day", "file"), [("20990101", "fuelsource"), ("20100101", "fuelsource"), ("20260714", "co3")])
+def test_a_day_that_the_outlook_does_not_have_is_a_page_with_404(simulator: Simulator, day: str, file: str) -> None:
+    response = outlook(simulator, day, file)
+    assert (response.status_code, response.headers["content-type"]) == (404, "text/html")
+
+
+@pytest.mark.parametrize(
+    "kind", ["html", "wrong_header", "text_in_number", "off_grid", "duplicate_rows", "missing_hour", "unknown_word"]
+)
+def test_faults_reach_the_outlook(simulator: Simulator, kind: str) -> None:
+    good = outlook(simulator, "20260714").content
+    simulator.inject(Fault(kind))
+    assert outlook(simulator, "20260714").content != good
+    assert outlook(simulator, "20260714").content == good
+
+
 @pytest.fixture
 def limited() -> Iterator[Simulator]:
     with Simulator(nodes=9, rate_limit_seconds=5) as simulator:
