@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 from adbc_driver_postgresql import dbapi
+from polars.testing import assert_frame_equal
 
 from aurum_etl import adapters, sinks
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
+from aurum_etl.chunk import ALL, Selection, scope_of
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.drain import drain_into
 from aurum_etl.market import Iso, Market
+from aurum_etl.pipeline import chunks_of, to_arrow, with_lineage
 from aurum_etl.settings import read_settings
 from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog
@@ -28,11 +31,13 @@ from aurum_etl.sinks.timescale import TimescaleSink
 from aurum_etl.spec import DrainSpec, MemorySpec, Spec, default_sink
 from aurum_etl.watermarks import Store
 from tests.frames import DAY, rows, scope
+from tests.promises.test_the_tree import published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aurum_etl.chunk import Scope
+    from aurum_etl.dataset import Dataset
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Sink, Staged
 
@@ -41,6 +46,7 @@ NEXT = date(2026, 7, 15)
 
 def read(sink: Sink, kind: str, settings: Settings) -> pl.DataFrame:
     """What a reader sees in the store, in one order."""
+    contract = CONTRACTS[kind]
     empty = CONTRACTS[kind].arrow_schema.empty_table()
     match sink:
         case MemorySink():
@@ -56,11 +62,14 @@ def read(sink: Sink, kind: str, settings: Settings) -> pl.DataFrame:
                 cursor.execute(f"select * from iso_{kind}")
                 table = cursor.fetch_arrow_table()
         case KafkaSink():
-            return drained(sink, kind, settings)
+            isos = {each.iso for each in of_kind(kind)}
+            return pl.concat([drained(sink, kind, settings, iso) for iso in sorted(isos)]).sort(
+                [*contract.partitions, *contract.order]
+            )
         case _:
             raise AssertionError(f"no reader for {sink.kind}: a registered sink is tested")
     frame = pl.DataFrame(table).with_columns(pl.col("iso_interval_minutes").cast(pl.Int16))
-    return frame.sort("operating_date", "iso_code", "iso_location_id", "interval_start")
+    return frame.sort([*contract.partitions, *contract.order])
 
 
 PLACES = {
@@ -107,20 +116,24 @@ def sink(place: str, settings: Settings) -> Iterator[Sink]:
     opened.close()
 
 
-def drained(sink: KafkaSink, kind: str, settings: Settings) -> pl.DataFrame:
+def of_kind(kind: str) -> list[Dataset]:
+    """The datasets of that kind."""
+    return [each for each in adapters.datasets().values() if each.contract.kind == kind]
+
+
+def drained(sink: KafkaSink, kind: str, settings: Settings, iso: Iso) -> pl.DataFrame:
     """What a drain makes of the topic: the last complete transaction of each chunk."""
     memory = MemorySink()
     block = DrainSpec(
         sinks=(MemorySpec(kind="memory"),), encoding=sink._spec.encoding, group=f"test.{secrets.token_hex(6)}"
     )
-    spec = Spec(dataset=f"caiso_{kind}", drain=block)
-    topic = topic_of(Iso.CAISO, CONTRACTS[kind], sink._spec.encoding, settings.topic_prefix)
+    dataset = next(each for each in of_kind(kind) if each.iso is iso)
+    topic = topic_of(iso, CONTRACTS[kind], sink._spec.encoding, settings.topic_prefix)
     store = Store(settings.home / f"{secrets.token_hex(6)}.duckdb")
-    sink.open(adapters.dataset(f"caiso_{kind}"))
-    tally = drain_into([memory], spec, settings, store, follow=False)
+    sink.open(dataset)
+    tally = drain_into([memory], Spec(dataset=dataset.key, drain=block), settings, store, follow=False)
     assert (tally.topic, tally.dead_letters, tally.failed) == (topic, 0, 0)
-    table = memory.tables().get(kind, CONTRACTS[kind].arrow_schema.empty_table())
-    return pl.DataFrame(table).sort("operating_date", "iso_code", "iso_location_id", "interval_start")
+    return pl.DataFrame(memory.tables().get(kind, CONTRACTS[kind].arrow_schema.empty_table()))
 
 
 def put(sink: Sink, of: Scope, *locations: str, price: float = 1.0, **constants: object) -> None:
@@ -272,3 +285,19 @@ def test_times_keep_microseconds_and_far_years(sink: Sink, settings: Settings) -
 def test_rows_in_another_shape_are_refused(sink: Sink) -> None:
     with pytest.raises(ValueError, match="schema is not the contract's"):
         sink.stage(rows(scope(), "A").drop_columns(["revision"]), scope())
+
+
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_every_kind_comes_out_as_it_went_in(sink: Sink, settings: Settings, kind: str) -> None:
+    """The published examples of every dataset, each chunk twice, with versions and registries."""
+    memory = MemorySink()
+    now = datetime(2026, 7, 20, 1, 2, 3, 456789, tzinfo=UTC)
+    for dataset in of_kind(kind):
+        sink.open(dataset)
+        for chunk, part in chunks_of(published(dataset.key)[1], dataset, Selection(ALL)).items():
+            table = to_arrow(with_lineage(part.frame, dataset.contract, chunk, now), dataset.contract)
+            for store in (sink, sink, memory):
+                store.stage(table, scope_of(chunk, dataset)).commit()
+    contract = CONTRACTS[kind]
+    held = pl.DataFrame(memory.tables().get(kind, contract.arrow_schema.empty_table()))
+    assert_frame_equal(read(sink, kind, settings), held.sort([*contract.partitions, *contract.order]))
