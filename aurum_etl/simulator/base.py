@@ -23,6 +23,8 @@ FAULTS: dict[str, str] = {
     "duplicate_rows": "some rows stand twice",
     "missing_hour": "the first interval is nowhere",
     "unknown_word": "a component or item that nobody has heard of",
+    "empty": "the right form without a row, where the ISO has forms that can be empty",
+    "one_object": "one object where there are many rows, where the ISO answers with objects",
 }
 """Kinds of faults, with what they do."""
 

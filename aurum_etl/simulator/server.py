@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from aurum_etl.simulator.base import Answer, Asked, Fault, Served
 from aurum_etl.simulator.caiso import CaisoSimulator
+from aurum_etl.simulator.isone import IsoneSimulator
 from aurum_etl.simulator.pjm import PjmSimulator
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ class Simulator:
         faults: Iterable[Fault] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        kinds: tuple[type[CaisoSimulator | PjmSimulator], ...] = (CaisoSimulator, PjmSimulator)
-        self._isos: tuple[IsoSimulator, ...] = tuple(kind(seed=seed, nodes=nodes, now=now) for kind in kinds)
+        self._isos: tuple[IsoSimulator, ...] = (
+            CaisoSimulator(seed=seed, nodes=nodes, now=now),
+            IsoneSimulator(seed=seed, nodes=nodes, now=now),
+            PjmSimulator(seed=seed, nodes=nodes, now=now),
+        )
         self._rate_limit_seconds = rate_limit_seconds
         self._lock = threading.Lock()
         self._faults = list(faults)
