@@ -104,7 +104,7 @@ class Miso(Adapter):
             for request in [_request(report, words, node)]
         ]
 
-    def after(self, dataset: Dataset, chunk: Chunk, ask: Ask, answer: Answer) -> After:
+    def after(self, dataset: Dataset, chunk: Chunk, ask: Ask, answer: Answer) -> After:  # noqa: ARG002 - the promise has them
         """The next page of the Data Exchange, until one says that it is the last."""
         query = dict(ask.request.query)
         if _PAGE not in query:
@@ -117,7 +117,12 @@ class Miso(Adapter):
         )
         return After((Ask(ask.report, request),), promised)
 
-    def auth(self, dataset: Dataset, credentials: Mapping[str, str], bases: Mapping[str, str]) -> httpx.Auth | None:
+    def auth(
+        self,
+        dataset: Dataset,
+        credentials: Mapping[str, str],
+        bases: Mapping[str, str],  # noqa: ARG002 - the promise has them
+    ) -> httpx.Auth | None:
         """The key of the product, for the Data Exchange alone."""
         if not dataset.feed.credentials:
             return None

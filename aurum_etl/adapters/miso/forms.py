@@ -106,7 +106,7 @@ def page(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         raise NoData(f"{where}: the answer holds no rows")
     batch = decode.records(_with_time(rows), report, where)
     for each in report.belonging:
-        words = set(batch.column(each.column).dictionary.to_pylist())
+        words = set(map(str, batch.column(each.column).unique().to_pylist()))
         if words and words <= each.others:
             raise SourceChanged(
                 f"{where}: column {each.column} holds {', '.join(sorted(words))} alone, "
@@ -187,6 +187,8 @@ def _below_preamble(content: bytes, first: str, where: str) -> tuple[bytes, byte
     from aurum_etl import decode
 
     start = content[:_PREAMBLE_BYTES]
+    if not start.strip():
+        raise SourceUnavailable(f"{where}: an empty body instead of data")
     decode.demand_no_html(start, where)
     if b"BlobNotFound" in start:
         raise NoData(f"{where}: {_words(start)}")

@@ -49,7 +49,10 @@ def marked(report: Report, mark: str) -> Report:
         name=f"{report.name}_{mark.lower()}",
         parameters={**report.parameters, "?preliminaryFinal": word},
         published={**report.published, "preliminaryFinal": Published.WORD},
-        belonging=(*report.belonging, Belonging("preliminaryFinal", frozenset({word}), {*MARKS.values()} - {word})),
+        belonging=(
+            *report.belonging,
+            Belonging("preliminaryFinal", frozenset({word}), frozenset(MARKS.values()) - {word}),
+        ),
         revision=Revision(RANKS, mark=mark),
     )
 
