@@ -664,7 +664,7 @@ def test_what_is_no_forecast_is_refused(content: str, kind: type[AurumError], me
 
 def test_the_retired_broker_has_no_fuel_mix_either() -> None:
     """It answers with status 200."""
-    with pytest.raises(NoData, match="^here/m.json: no data"):
+    with pytest.raises(NoData, match=r"^here/m\.json: no data"):
         read('{"error":"no data"}', "m.json", dataset("miso_genmix"))
     with pytest.raises(NoData, match="holds no rows"):
         read(mix(), "m.json", dataset("miso_genmix"))
