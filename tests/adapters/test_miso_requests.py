@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,8 +19,10 @@ from aurum_etl.archive import Archive
 from aurum_etl.download import QUICK, Download, Replay
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SpecError
 from aurum_etl.pipeline import normalized_of
-from aurum_etl.receipt import Origin
-from tests.frames import chunk
+from aurum_etl.receipt import Origin, Outcome
+from aurum_etl.runner import Flags, run
+from aurum_etl.settings import read_settings
+from tests.frames import chunk, spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -199,3 +202,89 @@ def test_what_needs_a_key_says_which_before_it_asks(of: Dataset) -> None:
         with pytest.raises(SpecError, match=f"^{feed.credentials[0]}: not set.*data-exchange.misoenergy.org"):
             demand_credentials(chosen, {}, MISO.manners.access)
         demand_credentials(chosen, KEYS, MISO.manners.access)
+
+
+def times(day: str, hour: int, minutes: int = 60) -> dict[str, str]:
+    start = datetime.fromisoformat(day) + timedelta(minutes=minutes * hour)
+    end = start + timedelta(minutes=minutes)
+    return {
+        "resolution": "hourly" if minutes == 60 else f"{minutes}min",
+        "start": f"{start:%Y-%m-%d %H:%M:%S}.000",
+        "end": f"{end:%Y-%m-%d %H:%M:%S}.000",
+        "value": "",
+    }
+
+
+def whole(path: str, query: dict[str, str], _: int) -> Said:
+    """A whole day of whatever is asked for, at two places, in two pages."""
+    file = re.search(r"/(\d{4})(\d\d)(\d\d)_(.*)_lmp", path)
+    if file is not None:
+        year, month, day, report = file.groups()
+        title = {"da_expost": "Day Ahead Market ExPost LMPs"}.get(report, "Realtime Market LMPs")
+        lines = [title, f"{month}/{day}/{year}", "", ",,,All Hours-Ending are Eastern Standard Time (EST)"]
+        lines.append("Node,Type,Value," + ",".join(f"HE {hour}" for hour in range(1, 25)))
+        lines += [
+            f"{node},Hub,{value}," + ",".join([".92"] * 24)
+            for value in ("LMP", "MCC", "MLC")
+            for node in ("A.HUB", "B.HUB")
+        ]
+        return 200, "\n".join(lines) + "\n"
+    day = re.findall(r"\d{4}-\d\d-\d\d", path)[0]
+    minutes = 5 if query.get("timeResolution") == "5min" else 60
+    zones = {"localResourceZone": ("Z1", "Z2")}.get(query.get("geoResolution", ""), ("NORTH", "SOUTH"))
+    rows: list[dict[str, Any]] = [
+        {
+            "timeInterval": times(day, number, minutes),
+            "preliminaryFinal": query.get("preliminaryFinal", ""),
+            "node": query.get("node", f"{zone}.HUB"),
+            "zone": zone,
+            "product": "Spin",
+            query.get("geoResolution", "localResourceZone"): zone,
+            **dict.fromkeys(("mcc", "mlc"), 0.5),
+            **dict.fromkeys(("lmp", "mcp", "load", "loadForecast"), 21.0),
+            "mec": 20.0,
+            "init": query.get("init", ""),
+        }
+        for number in range(1440 // minutes)
+        for zone in zones[: 1 if "node" in query else 2]
+    ]
+    half, page = len(rows) // 2, int(query["pageNumber"])
+    return 200, {
+        "data": rows[(page - 1) * half : page * half],
+        "page": {
+            "pageNumber": page,
+            "pageSize": half,
+            "totalElements": len(rows),
+            "totalPages": 2,
+            "lastPage": page == 2,
+        },
+    }
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 8), date(2025, 11, 2), date(2026, 7, 14)])
+@pytest.mark.parametrize(
+    ("key", "source", "rows"),
+    [
+        ("miso_lmp", "{feed: csv}", 2 * 24),
+        ("miso_lmp", "{feed: csv, nodes: [A.HUB]}", 24),
+        ("miso_lmp", "{feed: api, nodes: [A.HUB, B.HUB]}", 2 * 24),
+        ("miso_lmp_rt60", "{feed: final}", 2 * 24),
+        ("miso_lmp_rt60", "{feed: api_prelim}", 2 * 24),
+        ("miso_lmp_rt5", "{feed: api}", 2 * 288),
+        ("miso_asm", "{}", 2 * 24),
+        ("miso_asm_rt60", "{feed: api_prelim}", 2 * 24),
+        ("miso_asm_rt5", "{}", 2 * 288),
+        ("miso_load", "{}", 4 * 24),
+        ("miso_load_forecast", "{}", 6 * 2 * 24),
+    ],
+)
+def test_a_day_arrives_whole(key: str, source: str, rows: int, day: date, tmp_path: Path) -> None:
+    with exchange(whole) as (base, _):
+        settings = read_settings(
+            {"AURUM_HOME": str(tmp_path / "home"), **KEYS}
+            | {f"AURUM_MISO{host}_BASE": base for host in ("", "_API", "_PUBLIC")}
+        )
+        path = spec(tmp_path, f"dataset: {key}\nsource: {source}\nsinks: [{{kind: memory}}]\n")
+        (receipt,) = run(path, Flags(start=day, end=day + timedelta(1)), settings).receipts
+    assert (receipt.outcome, receipt.rows_accepted, receipt.error) == (Outcome.DONE, rows, None)
+    assert {each.check for each in receipt.findings} <= {"rows_are_asked_for"}
