@@ -60,7 +60,7 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
             raise SourceUnavailable(f"{where}: expected a zip, got {_excerpt(path)}")
         try:
             with zipfile.ZipFile(file) as archive:
-                infos = [info for info in archive.infolist() if not info.is_dir()]
+                infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise SourceUnavailable(f"{where}: the zip is damaged or cut short: {error}") from error
         total = sum(info.file_size for info in infos)
