@@ -235,7 +235,7 @@ def whole(path: str, query: dict[str, str], _: int) -> Said:
     rows: list[dict[str, Any]] = [
         {
             "timeInterval": times(day, number, minutes),
-            "preliminaryFinal": query.get("preliminaryFinal", ""),
+            **{name: query[name] for name in ("preliminaryFinal",) if name in query},
             "node": query.get("node", f"{zone}.HUB"),
             "zone": zone,
             "product": "Spin",

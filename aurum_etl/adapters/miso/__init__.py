@@ -18,8 +18,10 @@ Feeds     csv and zip files have no energy component: it is null there, and the 
           default because they need no key; the Data Exchange has it, and who wants it asks for a day by `api` alone.
 Left out  ancillary prices as csv (by resource and by other services than the Data Exchange's zones and products: not the
           same facts); `df_al` and the load display (other zones, five minutes: not the same facts, and the display has no
-          whole day); the generation of the Data Exchange (by region and hour); real-time ex-ante prices; displays of the
-          current interval; `mom` and `sr_la_rg`, whose layout is not documented.
+          whole day); the generation of the Data Exchange (by region and hour); real-time ex-ante prices; the display of
+          five-minute prices, which does not say whether they are preliminary, and those of the current interval;
+          `GetCombined`, which has the forecasts of wind and sun once more; `mom` and `sr_la_rg`, whose layout is not
+          documented.
 
 Source: MISO, Market Reports, https://www.misoenergy.org/markets-and-operations/real-time--market-data/market-reports/;
         Data Exchange, https://data-exchange.misoenergy.org/ (labels of five minutes are starts since 2026-05-06).

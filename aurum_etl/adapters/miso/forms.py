@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EST = Iso.MISO.timezone
 API, PUBLIC = "API", "PUBLIC"
 START, RESOLUTION = "timeInterval.start", "timeInterval.resolution"
+MARK = "preliminaryFinal"
+DATA_EXCHANGE_TIMES = {START: Published.WALL_CLOCK, RESOLUTION: Published.WORD}
 RESOLUTIONS = frozenset({"5min", "hourly", "daily"})
 HOURS = Spread("hour", {str(hour): {"price": f"HE {hour}"} for hour in range(1, 25)}, others="price")
 """A day side by side. A column beyond the 24 is an hour that no day of MISO's has, and so goes to quarantine."""
@@ -104,6 +106,8 @@ def page(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
     rows = decode.json_records(content, ("data",), where)
     if rows.is_empty():
         raise NoData(f"{where}: the answer holds no rows")
+    if MARK in rows.columns and MARK not in report.published:
+        raise SourceChanged(f"{where}: column {MARK} is one of real-time answers, and no {report.name} has it")
     batch = decode.records(_with_time(rows), report, where)
     for each in report.belonging:
         words = set(map(str, batch.column(each.column).unique().to_pylist()))
@@ -280,6 +284,3 @@ def _whole(value: object) -> int | None:
 
 def _words(content: bytes) -> str:
     return " ".join(re.sub(rb"<[^>]*>", b" ", content[:1000]).decode("utf-8", "replace").split())[:160]
-
-
-DATA_EXCHANGE_TIMES = {START: Published.WALL_CLOCK, RESOLUTION: Published.WORD}

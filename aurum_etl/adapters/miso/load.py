@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 from aurum_etl.adapters.miso import forms
-from aurum_etl.adapters.miso.prices import DATA_EXCHANGE_URL, NEXT_MORNING, of_resolution
+from aurum_etl.adapters.miso.prices import DATA_EXCHANGE_URL, NEXT_MORNING, OLDEST_EXAMPLE, of_resolution
 from aurum_etl.clock import ByWallClock
 from aurum_etl.contracts import LOAD, LOAD_FORECAST
 from aurum_etl.dataset import Dataset, Feed, LocationRule, Published, Report
@@ -56,7 +56,7 @@ LOAD_ACTUAL = Dataset(
         ),
     ),
     intervals=(60,),
-    first_day=date(2023, 1, 1),
+    first_day=OLDEST_EXAMPLE,
     lag=timedelta(hours=2),
     patience=timedelta(hours=24),
     rows_per_location_day=24,
@@ -102,7 +102,7 @@ FORECAST = Dataset(
         ),
     ),
     intervals=(60,),
-    first_day=date(2023, 1, 1),
+    first_day=OLDEST_EXAMPLE,
     lag=NEXT_MORNING,
     patience=timedelta(hours=24),
     rows_per_location_day=24 * AHEAD_DAYS,

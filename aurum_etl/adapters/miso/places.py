@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 from aurum_etl.adapters.miso import forms
-from aurum_etl.adapters.miso.prices import DATA_EXCHANGE_URL, PRICING
+from aurum_etl.adapters.miso.prices import DATA_EXCHANGE_URL, OLDEST_EXAMPLE, PRICING
 from aurum_etl.clock import Validity
 from aurum_etl.contracts import PNODE
 from aurum_etl.dataset import Dataset, Feed, Published, Report, Word
@@ -47,7 +47,7 @@ NODES = Dataset(
         ),
     ),
     intervals=(),
-    first_day=date(2023, 1, 1),
+    first_day=OLDEST_EXAMPLE,
     lag=timedelta(0),
     patience=timedelta(hours=24),
     rows_per_location_day=1,

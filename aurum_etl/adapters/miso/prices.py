@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PRICING = ("MISO_API_PRICING_SUBSCRIPTION_KEY",)
 SOURCE_URL = "https://www.misoenergy.org/markets-and-operations/real-time--market-data/market-reports/"
 DATA_EXCHANGE_URL = "https://data-exchange.misoenergy.org/"
+OLDEST_EXAMPLE = date(2023, 6, 28)
+"""The oldest day that MISO's examples of the Data Exchange ask for."""
 RANKS = {"PRELIM": 1, "FINAL": 2}
 MARKS = {"PRELIM": "Preliminary", "FINAL": "Final"}
 """The Data Exchange's words for the marks."""
@@ -47,11 +49,11 @@ def marked(report: Report, mark: str) -> Report:
     return replace(
         report,
         name=f"{report.name}_{mark.lower()}",
-        parameters={**report.parameters, "?preliminaryFinal": word},
-        published={**report.published, "preliminaryFinal": Published.WORD},
+        parameters={**report.parameters, f"?{forms.MARK}": word},
+        published={**report.published, forms.MARK: Published.WORD},
         belonging=(
             *report.belonging,
-            Belonging("preliminaryFinal", frozenset({word}), frozenset(MARKS.values()) - {word}),
+            Belonging(forms.MARK, frozenset({word}), frozenset(MARKS.values()) - {word}),
         ),
         revision=Revision(RANKS, mark=mark),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 from aurum_etl.adapters.miso import forms
 from aurum_etl.adapters.miso.prices import (
@@ -10,6 +10,7 @@ from aurum_etl.adapters.miso.prices import (
     FINAL_LAG,
     LABELS,
     NEXT_MORNING,
+    OLDEST_EXAMPLE,
     PRICING,
     marked,
     of_resolution,
@@ -69,7 +70,7 @@ def _dataset(
         run=run,
         feeds=feeds,
         intervals=(minutes,),
-        first_day=date(2023, 1, 1),
+        first_day=OLDEST_EXAMPLE,
         lag=lag,
         patience=patience,
         rows_per_location_day=6 * 1440 / minutes,
