@@ -60,7 +60,7 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
             raise SourceUnavailable(f"{where}: expected a zip, got {_excerpt(path)}")
         try:
             with zipfile.ZipFile(file) as archive:
-                infos = [info for info in archive.infolist() if not info.is_dir()]
+                infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise SourceUnavailable(f"{where}: the zip is damaged or cut short: {error}") from error
         total = sum(info.file_size for info in infos)
@@ -225,7 +225,10 @@ def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataF
     records = [document] if isinstance(document, dict) else document
     if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
         raise SourceChanged(f"{where}: {'.'.join(path)} holds no objects: {_shortened(repr(document))}")
-    return _flat(pl.DataFrame(records, infer_schema_length=None))
+    try:
+        return _flat(pl.DataFrame(records, infer_schema_length=None))
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+        raise SourceChanged(f"{where}: the objects are not alike: {_shortened(str(error))}") from error
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:

@@ -168,14 +168,21 @@ def _is_one_of(frame: pl.DataFrame, column: str, words: list[str]) -> pl.Expr:
 
 
 def _split_by_time(published: pl.DataFrame, dataset: Dataset, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows that the report's clock can place, and those with a label that the day did not have."""
+    """The rows that the report's clock can place, with the instants, and those with a label that the day did not have."""
+    # Once for all that follows: a clock that reads labels costs more than anything that is done with its instants.
+    timed = published.with_columns(_instants(report))
     if dataset.contract.is_registry:
-        return published, pl.DataFrame(schema=REJECTED_SCHEMA)
-    placed = report.clock.interval_start().is_not_null() & report.clock.interval_end().is_not_null()
-    if published.select(placed.all()).item():
-        return published, pl.DataFrame(schema=REJECTED_SCHEMA)
+        return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
+    placed = timed.select(pl.col(_START).is_not_null() & pl.col(_END).is_not_null()).to_series()
+    if placed.all():
+        return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
     timeless = published.filter(~placed)
-    return published.filter(placed), rejected(timeless, "time_is_on_the_clock", report.clock.columns[-1])
+    return timed.filter(placed), rejected(timeless, "time_is_on_the_clock", report.clock.columns[-1])
+
+
+def _instants(report: Report) -> list[pl.Expr]:
+    """Start and end by the report's clock, under names of their own."""
+    return [report.clock.interval_start().alias(_START), report.clock.interval_end().alias(_END)]
 
 
 def _check_grid(frame: pl.DataFrame, dataset: Dataset, report: Report, where: str) -> None:
@@ -185,7 +192,7 @@ def _check_grid(frame: pl.DataFrame, dataset: Dataset, report: Report, where: st
     if dataset.contract.is_registry:
         return
     clock = report.clock
-    start, end = clock.interval_start(), clock.interval_end()
+    start, end = pl.col(_START), pl.col(_END)
     on_the_grid = pl.lit(value=False)
     for minutes in dataset.intervals:
         fits = end - start == timedelta(minutes=minutes)
@@ -203,7 +210,9 @@ def _check_grid(frame: pl.DataFrame, dataset: Dataset, report: Report, where: st
 def _nothing(report: Report) -> pl.DataFrame:
     """No rows, in the published shape."""
     published = empty(report)
-    return published if report.spread is None else _spread(published, report, report.spread)
+    if report.spread is not None:
+        published = _spread(published, report, report.spread)
+    return published.with_columns(_instants(report))
 
 
 def _observations(published: pl.DataFrame, dataset: Dataset, report: Report) -> tuple[pl.DataFrame, int, int]:
@@ -211,7 +220,7 @@ def _observations(published: pl.DataFrame, dataset: Dataset, report: Report) -> 
     many were of older versions.
     """
     location = pl.col(report.location) if report.location else pl.lit(dataset.iso.value).cast(pl.Categorical)
-    places = {_LOCATION: location, _START: report.clock.interval_start(), _END: report.clock.interval_end()}
+    places = {_LOCATION: location, _START: pl.col(_START), _END: pl.col(_END)}
     marks = _marks(report)
     if report.components is not None and len(published):
         rows, repeated = _side_by_side(published, places, dataset, report.components)
