@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+_NO_END = 9999
+
+
 class Clock(Protocol):
     """The convention by which one feed labels its intervals."""
 
@@ -243,7 +246,11 @@ class Validity:
     def _midnight(self, column: str) -> pl.Expr:
         import polars as pl
 
-        return _placed(pl.col(column), self.zone, None) if column else pl.lit(None, pl.Datetime("us", "UTC"))
+        if not column:
+            return pl.lit(None, pl.Datetime("us", "UTC"))
+        # The last year that can be written stands for no end (PJM).
+        day = pl.when(pl.col(column).dt.year() < _NO_END).then(pl.col(column))
+        return _placed(day, self.zone, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ DRIFT = b"aurum.drift"
 """Schema metadata of a record batch: columns that were found under another name than the documented one, by lines."""
 
 _ZIP_MAGIC = b"PK"
+_GZIP_MAGIC = b"\x1f\x8b"
 _LOCAL_HEADER_BYTES = 30
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -78,15 +79,33 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
 
 
 def file_members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
-    """The members of a zip, or the file itself if it is none."""
+    """The members of a zip, what is in a gzip, or the file itself if it is neither.
+
+    Raises: as `members`.
+    """
     with path.open("rb") as file:
         magic = file.read(2)
     if magic == _ZIP_MAGIC:
         yield from members(path, where, max_bytes)
+    elif magic == _GZIP_MAGIC:
+        yield Member(path.name.removesuffix(".gz"), _gunzipped(path.read_bytes(), where, max_bytes))
     elif path.stat().st_size > max_bytes:
         raise SourceChanged(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
     else:
         yield Member(path.name, path.read_bytes())
+
+
+def _gunzipped(content: bytes, where: str, max_bytes: int) -> bytes:
+    inflater = isal_zlib.decompressobj(wbits=31)
+    try:
+        inflated: bytes = inflater.decompress(content, max_bytes + 1)
+    except _INFLATE_ERRORS as error:
+        raise SourceUnavailable(f"{where}: the gzip is damaged: {error}") from error
+    if len(inflated) > max_bytes:
+        raise SourceChanged(f"{where}: the gzip inflates to more than {max_bytes:,} bytes")
+    if not inflater.eof:
+        raise SourceUnavailable(f"{where}: the gzip is cut short")
+    return inflated
 
 
 def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:

@@ -270,7 +270,8 @@ def _plan(prepared: Prepared) -> Plan:
 def _of_higher_revision(prepared: Prepared, chunks: Sequence[Chunk], mark: str) -> list[Chunk]:
     """Those of the chunks that would put rows of a lower revision in the place of higher ones."""
     ranks = prepared.dataset.ranks
-    higher = [each for each, rank in ranks.items() if rank > ranks.get(mark, 0)]
+    # What has no mark ranks as zero: above what is not even preliminary.
+    higher = [each for each, rank in {"": 0, **ranks}.items() if ranks and rank > ranks.get(mark, 0)]
     held = prepared.store.of_revisions(prepared.dataset.key, higher) if higher else {}
     return [
         chunk

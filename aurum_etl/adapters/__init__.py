@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from aurum_etl.adapters.base import Adapter
     from aurum_etl.dataset import Dataset
 
-_ADAPTERS = {Iso.CAISO: "aurum_etl.adapters.caiso:CAISO", Iso.MISO: "aurum_etl.adapters.miso:MISO"}
+_ADAPTERS = {
+    Iso.CAISO: "aurum_etl.adapters.caiso:CAISO",
+    Iso.MISO: "aurum_etl.adapters.miso:MISO",
+    Iso.PJM: "aurum_etl.adapters.pjm:PJM",
+}
 
 
 def adapter(iso: Iso) -> Adapter:

@@ -128,7 +128,7 @@ class Miso(Adapter):
         """The key of the product, for the Data Exchange alone."""
         if not dataset.feed.credentials:
             return None
-        from aurum_etl.adapters.miso.access import SubscriptionKey
+        from aurum_etl.adapters.access import SubscriptionKey
 
         (variable,) = dataset.feed.credentials
         return SubscriptionKey(credentials[variable])

@@ -1,4 +1,4 @@
-"""How requests to the Data Exchange prove who asks."""
+"""How requests prove who asks, where several ISOs want the same proof."""
 
 from __future__ import annotations
 
