@@ -11,7 +11,7 @@ Archive   hourly prices older than 731 days and five-minute ones older than 186,
 Time      `*_utc` is the start of the interval; `*_ept` stands beside it, and is never read where both are.
 Appears   day-ahead prices about 13:30 Eastern the day before; verified real-time ones days later; unverified ones within
           minutes; metered load a day or more late.
-Kept      prices since about 2000; instantaneous load and forecasts by the hour about 30 days.
+Kept      prices since about 2000; instantaneous load, hourly forecasts of wind and sun, and unverified prices about 30 days.
 Revised   corrected rows stand beside the old ones with `version_nbr` + 1: the highest counts. Metered load is replaced in
           place for about 90 days. Unverified five-minute prices have the mark `UNVERIFIED`, and verified ones replace them.
 Left out  `rt_unverified_hrl_lmps` (names without ids, so not the same places); `hrl_load_prelim` and `hrl_load_estimated`
@@ -22,7 +22,7 @@ Left out  `rt_unverified_hrl_lmps` (names without ids, so not the same places); 
 Source: PJM, Data Miner 2 API Guide, https://dataminer2.pjm.com; feed definitions at /feed/{feed}/definition.
 Unsure: whether the archive's edge lies at a UTC midnight; whether the areas of `load_frcstd_hist` are those of
         `load_frcstd_7_day` under other names (they are kept as published); the columns of reserve results, of which no
-        answer has been seen; that energy labeled MWh of forecasts is the mean power of the hour.
+        answer has been seen; how long unverified prices are kept; that energy labeled MWh of forecasts is the mean power of the hour.
 """
 
 from __future__ import annotations

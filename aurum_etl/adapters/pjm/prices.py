@@ -150,6 +150,7 @@ FIVE_MINUTES = Dataset(
             credentials=CREDENTIALS,
             named_limit=dataminer.NAMED_LIMIT,
             span_days=7,
+            kept_days=30,
             lag=timedelta(minutes=30),
             rows_per_request=dataminer.PAGE_ROWS,
         ),
