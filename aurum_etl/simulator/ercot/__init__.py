@@ -92,20 +92,23 @@ class ErcotSimulator:
         try:
             if code is not None:
                 raise Refused(code if 400 <= code < 600 else 400, f"The request failed: {code}.")
-            match asked.host:
-                case "LOGIN":
-                    return login.token_answer(asked, now)
-                case "MIS":
-                    return self._mis(asked, scope, fault)
-                case "DASHBOARDS":
-                    if not asked.path.endswith("/fuel-mix.json"):
-                        return wire.gateway_refusal(404)
-                    return dashboards.fuel_mix(self._seed, now, fault)
-                case _:
-                    refusal = login.refusal(asked.headers, asked.query, now)
-                    return refusal or self._api(asked, scope, fault)
+            return self._hosted(asked, scope, fault)
         except Refused as refused:
             return wire.error_object(refused, now)
+
+    def _hosted(self, asked: Asked, scope: Scope, fault: str | None) -> Answer:
+        match asked.host:
+            case "LOGIN":
+                return login.token_answer(asked, scope.now)
+            case "MIS":
+                return self._mis(asked, scope, fault)
+            case "DASHBOARDS":
+                if not asked.path.endswith("/fuel-mix.json"):
+                    return wire.gateway_refusal(404)
+                return dashboards.fuel_mix(self._seed, scope.now, fault)
+            case _:
+                refusal = login.refusal(asked.headers, asked.query, scope.now)
+                return refusal or self._api(asked, scope, fault)
 
     def _api(self, asked: Asked, scope: Scope, fault: str | None) -> Answer:
         base = f"http://{asked.headers.get('host', 'localhost')}{_PREFIX}"
@@ -131,9 +134,8 @@ class ErcotSimulator:
     def _rows(self, asked: Asked, product: Product, scope: Scope, base: str, fault: str | None) -> Answer:
         wanted = query.question(product, asked.query)
         # What is young may change with every minute.
-        last = max((each.last for each in wanted.conditions if each.last is not None), default=datetime.max)
-        is_old = last < scope.now - timedelta(5)
-        until = None if is_old else scope.now.replace(second=0, microsecond=0)
+        last = max((each.last for each in wanted.conditions if each.last is not None), default=scope.now)
+        until = None if last < scope.now - timedelta(5) else scope.now.replace(second=0, microsecond=0)
         scope = scope if until is None else replace(scope, now=until)
         filters = tuple(sorted(wanted.filters.items()))
         identity = (base, product.emil, wanted.page, wanted.size, wanted.sort, wanted.descending, filters, until)

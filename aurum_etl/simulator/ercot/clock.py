@@ -14,6 +14,7 @@ CENTRAL = ZoneInfo("America/Chicago")
 Span = tuple[datetime, datetime]
 """First instant and the one behind the last."""
 _HOUR = timedelta(hours=1)
+_EPOCH = datetime.fromisoformat("1970-01-01")
 
 
 def central(instant: pl.Expr) -> pl.Expr:
@@ -59,7 +60,7 @@ def repeated(moment: datetime) -> bool:
 def grid(span: Span, minutes: int) -> pl.DataFrame:
     """The intervals that start within the span."""
     step = timedelta(minutes=minutes)
-    first = span[0] + (datetime.min - span[0]) % step
+    first = span[0] + (_EPOCH - span[0]) % step
     starts = (
         pl.datetime_range(first, span[1], step, closed="left", eager=True, time_unit="us")
         if first < span[1]

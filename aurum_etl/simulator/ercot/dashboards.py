@@ -100,7 +100,7 @@ def _text(samples: pl.DataFrame, fault: str | None) -> str:
     key = "generation" if fault == "wrong_header" else "gen"
 
     def fuels(names: tuple[str, ...]) -> pl.Expr:
-        parts = []
+        parts: list[pl.Expr] = []
         for name in names:
             shown = _UNKNOWN if fault == "unknown_word" and name == "Other" else name
             value = decimal_text(pl.col(name), 3)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.simulator.base import Answer, Asked
 
-USERNAME, PASSWORD = "simulated-ercot-user", "simulated-ercot-password"  # noqa: S105 - it opens nothing
+USERNAME, PASSWORD = "simulated-ercot-user", "simulated-ercot-password"
 KEY = "simulated-ercot-key"
 _CLIENT = "fec253ea-0d06-4272-a5e6-b478baeecd70"
 """ERCOT's own, the same for everybody."""
