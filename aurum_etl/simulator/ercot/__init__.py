@@ -160,8 +160,12 @@ class ErcotSimulator:
         limit = _PRODUCTS[number].download_limit
         if len(wanted) > limit:
             raise Refused(400, f"Not more than {limit} documents of {_PRODUCTS[number].emil} at once.")
-        found = [self._document(str(each), number, scope) for each in dict.fromkeys(map(str, wanted))]
-        return self._zip(found, scope, fault, bulk=True)
+        identities = [int(each) if each.isdecimal() else -1 for each in dict.fromkeys(map(str, wanted))]
+        found = documents.several(_PRODUCTS, number, scope, identities)
+        missing = [each for each in identities if each not in found]
+        if missing:
+            raise Refused(404, f"There is no document {missing[0]}.")
+        return self._zip([found[each] for each in identities], scope, fault, bulk=True)
 
     def _document(self, identity: str, number: int | None, scope: Scope) -> documents.Document:
         found = documents.found(_PRODUCTS, scope, int(identity)) if identity.isdecimal() else None

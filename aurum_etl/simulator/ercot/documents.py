@@ -25,8 +25,12 @@ _EPOCH, _LATEST = datetime.fromisoformat("2010-01-01"), datetime.fromisoformat("
 _FIRST_ID = 1_000_000_000
 _PER_MINUTE = 64
 _MOST_LISTED = 1000
+_AT_ONCE = 40
+"""Documents whose rows are made together: enough to be quick, and not too many for the memory."""
 _DUNS = "0" * 16
 _MINUTE = timedelta(minutes=1)
+_MONTH = 30 * 24 * 60
+"""Minutes."""
 _FIELDS = ("posted", "first", "last", "revision")
 
 
@@ -67,16 +71,21 @@ class Document:
         stamp = f"{clock.wall(self.posted):%Y%m%d.%H%M%S}{self.milliseconds:03}"
         return f"cdr.{self.product.report_type:08}.{_DUNS}.{stamp}.{self.friendly_name}.zip"
 
+    def member_name(self) -> str:
+        """The name of what is in it."""
+        title = self.product.title(self.first, self.posted, self.revision)
+        name = f"cdr.{self.product.report_type:08}.{_DUNS}.{clock.wall(self.posted):%Y%m%d.%H%M%S}.{title}"
+        return f"{name}.{'xml' if self.is_xml else 'csv'}"
+
     def zip(self, scope: Scope, fault: str | None) -> bytes:
         """The file."""
         stamp = clock.wall(self.posted)
         if self.product is points.SETTLEMENT_POINTS:
             return zipped(points.list_members(scope, f"{stamp:%m%d%Y_%H%M%S}", fault), stamp)
-        rows = wire.broken(self.product.document(scope, self.first, self.last, self.revision), fault, self.product)
+        rows = self.product.document_rows(scope, (self.first, self.last), self.revision, [self.posted])
+        rows = wire.broken(rows, fault, self.product)
         text = wire.xml_text(rows, self.product) if self.is_xml else wire.csv_text(rows, self.product, fault)
-        title = self.product.title(self.first, self.posted, self.revision)
-        name = f"cdr.{self.product.report_type:08}.{_DUNS}.{stamp:%Y%m%d.%H%M%S}.{title}"
-        return zipped([(f"{name}.{'xml' if self.is_xml else 'csv'}", text.encode())], stamp)
+        return zipped([(self.member_name(), text.encode())], stamp)
 
 
 def posted(products: Sequence[Product], number: int, scope: Scope, span: clock.Span) -> Iterator[Document]:
@@ -140,13 +149,51 @@ def archive_list(
     }
 
 
+def several(products: Sequence[Product], number: int, scope: Scope, identities: Sequence[int]) -> dict[int, Document]:
+    """The csv documents of a product with those ids, as far as there are such; looked up month by month."""
+    months: dict[int, list[int]] = {}
+    for each in identities:
+        months.setdefault((each - _FIRST_ID) // (_PER_MINUTE * _MONTH), []).append(each)
+    listed: dict[int, Document] = {}
+    for month, wanted in months.items():
+        if not 0 <= month <= (_LATEST - _EPOCH) // _MINUTE // _MONTH:
+            continue
+        start = _EPOCH + month * _MONTH * _MINUTE
+        there = {each.identity: each for each in posted(products, number, scope, (start, start + _MONTH * _MINUTE))}
+        listed |= {each: there[each] for each in wanted if each in there}
+    return listed
+
+
 def bulk(documents: Sequence[Document], scope: Scope, fault: str | None) -> bytes:
     """A zip of the zips, in an order of its own; a fault hits the first one."""
-    members = [
-        (f"{each.identity}.{each.constructed_name()}", each.zip(scope, None if number else fault))
-        for number, each in enumerate(sorted(documents, key=lambda each: each.identity % 997))
-    ]
+    ordered = sorted(documents, key=lambda each: each.identity % 997)
+    zips: dict[int, bytes] = {}
+    if fault is not None or ordered[0].product is points.SETTLEMENT_POINTS:
+        zips = {each.identity: each.zip(scope, None if number else fault) for number, each in enumerate(ordered)}
+    else:
+        by_time = sorted(documents, key=lambda each: (each.revision, each.posted))
+        for start in range(0, len(by_time), _AT_ONCE):
+            zips |= _zips(by_time[start : start + _AT_ONCE], scope)
+    members = [(f"{each.identity}.{each.constructed_name()}", zips[each.identity]) for each in ordered]
     return zipped(members, clock.wall(scope.now))
+
+
+def _zips(documents: Sequence[Document], scope: Scope) -> dict[int, bytes]:
+    """Many files, with their rows made together."""
+    product, found = documents[0].product, {}
+    header = wire.csv_header(product, None)
+    for revision in (0, 1):
+        chosen = {each.posted: each for each in documents if each.revision == revision}
+        if not chosen:
+            continue
+        span = min(each.first for each in chosen.values()), max(each.last for each in chosen.values())
+        rows = product.document_rows(scope, span, revision, list(chosen))
+        texts = rows.group_by("document", maintain_order=True).agg(wire.csv_line(product, None).str.join("\n"))
+        for when, text in texts.iter_rows():
+            document = chosen[when]
+            content = f"{header}{text}\n".encode()
+            found[document.identity] = zipped([(document.member_name(), content)], clock.wall(when))
+    return found
 
 
 def mis_list(products: Sequence[Product], scope: Scope, report_type: str) -> list[dict[str, dict[str, str]]]:

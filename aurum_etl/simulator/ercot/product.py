@@ -153,11 +153,14 @@ class Product:
         within = pl.col("posted").is_between(*posted, closed="left")
         return pl.concat(parts).filter(within).sort("posted", "revision", descending=True)
 
-    def document(self, scope: Scope, first: datetime, last: datetime, revision: int) -> pl.DataFrame:
-        """The rows of one document, in the order of time."""
-        starts = self.starts(scope.seed, (first, last + timedelta(microseconds=1)))
-        preliminary = pl.col("corrected").is_not_null() & (revision == 0)
-        return self.made(scope, self.spread(starts.with_columns(preliminary=preliminary)))
+    def document_rows(self, scope: Scope, span: clock.Span, revision: int, posted: Sequence[datetime]) -> pl.DataFrame:
+        """The rows of documents, in the order of time; `document` says when theirs was posted."""
+        document = pl.col("corrected" if revision else "posted")
+        starts = self.starts(scope.seed, (span[0], span[1] + timedelta(microseconds=1)))
+        starts = starts.filter(document.is_in(posted)).with_columns(
+            document=document, preliminary=pl.col("corrected").is_not_null() & (revision == 0)
+        )
+        return self.made(scope, self.spread(starts))
 
     def title(self, first: datetime, posted: datetime, revision: int) -> str:
         """What a document is called, without its format; what belongs to the repeated hour says so."""

@@ -27,6 +27,7 @@ _GATEWAY_WORDS = {
     429: "Rate limit is exceeded. Try again in 30 seconds.",
 }
 _UNKNOWN = "XYZ"
+_LF = "\n"
 
 
 class Refused(Exception):
@@ -104,20 +105,25 @@ def field_list(columns: Sequence[Column], product: Product, fault: str | None) -
     return found
 
 
-def csv_text(rows: pl.DataFrame, product: Product, fault: str | None) -> str:
-    """The rows as csv with a header on top and LF behind every line."""
+def csv_header(product: Product, fault: str | None) -> str:
+    """The names of the columns, with LF behind them."""
     headers = [
         f"{each.header}_NEW" if fault == "wrong_header" and each.column == product.measure else each.header
         for each in product.cells
     ]
+    return ",".join([*headers, _UNKNOWN] if adds_column(product, fault) else headers) + "\n"
+
+
+def csv_line(product: Product, fault: str | None) -> pl.Expr:
+    """A row as csv, without its end."""
     cells = [_spoilt(_csv_text(each), each.column, product, fault, "n/a").fill_null("") for each in product.cells]
-    if adds_column(product, fault):
-        headers.append(_UNKNOWN)
-        cells.append(pl.lit("1"))
-    header = ",".join(headers) + "\n"
-    if rows.is_empty():
-        return header
-    return header + str(rows.select(pl.concat_str(cells, separator=",").str.join("\n")).item()) + "\n"
+    return pl.concat_str([*cells, pl.lit("1")] if adds_column(product, fault) else cells, separator=",")
+
+
+def csv_text(rows: pl.DataFrame, product: Product, fault: str | None) -> str:
+    """The rows as csv with a header on top and LF behind every line."""
+    header = csv_header(product, fault)
+    return header if rows.is_empty() else f"{header}{rows.select(csv_line(product, fault).str.join(_LF)).item()}{_LF}"
 
 
 def xml_text(rows: pl.DataFrame, product: Product) -> str:
