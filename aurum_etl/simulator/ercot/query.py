@@ -124,6 +124,7 @@ def answer(asked: Question, scope: Scope, base: str, fault: str | None) -> bytes
     if rows is None:
         return wire.compact({**described, "_links": links}).encode()
     broken = rows if rows.is_empty() else wire.broken(rows, fault, product)
+    total += broken.height - rows.height
     text = wire.json_rows(broken, product.columns, product, fault)
     head = wire.compact({"_meta": meta(asked.page, asked.size, total, asked.filters, _order(asked)), **described})
     return f'{head[:-1]},"data":[{text}],"_links":{wire.compact(links)}}}'.encode()

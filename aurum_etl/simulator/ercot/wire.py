@@ -44,7 +44,8 @@ def broken(rows: pl.DataFrame, fault: str | None, product: Product) -> pl.DataFr
     first = pl.col("start") == pl.col("start").min()
     match fault:
         case "off_grid":
-            return rows.with_columns(pl.when(first).then(_late(rows, product.interval)).otherwise(product.interval))
+            late = pl.when(first).then(_late(rows, product.interval)).otherwise(product.interval)
+            return rows.with_columns(late.alias(product.interval))
         case "duplicate_rows":
             return pl.concat([rows, rows.head(3)])
         case "missing_hour":
