@@ -38,7 +38,7 @@ def _with_hour_prices(cells: pl.DataFrame, seed: int) -> pl.DataFrame:
     prices = energy_prices(list(days), hours.get_column("epoch_hour").to_list(), seed)
     cents = pl.col("energy") // 1000
     hours = hours.with_columns(energy=pl.Series(prices, dtype=pl.Int64)).with_columns(
-        energy=pl.when(cents.abs() <= 100).then(0).otherwise(cents)
+        energy=pl.when(cents.abs() <= 300).then(0).otherwise(cents)
     )
     return cells.join(hours, on="epoch_hour", how="left", maintain_order="left")
 
