@@ -52,11 +52,10 @@ class ErcotSimulator:
     posted (every Monday), and its members beside the first; the form of xml documents; that documents inside a bulk
     download have milliseconds in their names; how many seconds apart split stamps of the fuel mix are.
     Deviates: no bundles, and no products but those in `_PRODUCTS`; those that have no rows to query are in the product
-    list here, without artifacts; the archive reaches back to May 2014, as real
-    lists do, although the product list says seven years;
-    in MIS `ContentSize` is invented; sorting by anything but the day is possible up to two million rows; NP3-560
-    mislabels the repeated hour from 2025 on, but never repeats rows as in 2024; averages of hubs are prices of their own;
-    the fault `error:200` is an answer with nothing in it.
+    list here, without artifacts; the archive reaches back to May 2014, as real lists do, although the product list says
+    seven years; `ContentSize` at MIS is invented; sorting by anything but the day is possible up to two million rows;
+    NP3-560 mislabels the repeated hour from 2025 on, but never repeats rows as in 2024; averages of hubs are prices of
+    their own; the fault `error:200` is an answer with nothing in it.
     """
 
     name = "ERCOT"
