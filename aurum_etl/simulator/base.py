@@ -23,10 +23,14 @@ FAULTS: dict[str, str] = {
     "duplicate_rows": "some rows stand twice",
     "missing_hour": "the first interval is nowhere",
     "unknown_word": "a component or item that nobody has heard of",
-    "empty": "the right form without a row, where the ISO has forms that can be empty",
-    "one_object": "one object where there are many rows, where the ISO answers with objects",
 }
 """Kinds of faults, with what they do."""
+
+SHAPE_FAULTS: dict[str, str] = {
+    "empty": "the right form without a row",
+    "one_object": "one object where there are many rows",
+}
+"""Kinds that only some ISOs' forms can have; the others answer as if nothing was the matter."""
 
 
 @dataclass(slots=True)
@@ -38,9 +42,9 @@ class Fault:
     match: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = self.kind in FAULTS and self.kind != "error:CODE"
+        known = self.kind in {*FAULTS, *SHAPE_FAULTS} - {"error:CODE"}
         if not known and not (self.kind.startswith("error:") and self.kind[6:].isdecimal()):
-            raise ValueError(f'fault "{self.kind}" is not one of {", ".join(FAULTS)}')
+            raise ValueError(f'fault "{self.kind}" is not one of {", ".join([*FAULTS, *SHAPE_FAULTS])}')
         if self.times < 1:
             raise ValueError(f"fault {self.kind}: {self.times} times is not at least once")
 
@@ -51,7 +55,9 @@ class Fault:
         kind = ":".join(parts[:2]) if parts[0] == "error" else parts[0]
         rest = parts[2:] if parts[0] == "error" else parts[1:]
         if len(rest) > 1 or not all(each.isdecimal() for each in rest):
-            raise ValueError(f'fault "{text}" is not of the form KIND[:TIMES]; kinds are {", ".join(FAULTS)}')
+            raise ValueError(
+                f'fault "{text}" is not of the form KIND[:TIMES]; kinds are {", ".join([*FAULTS, *SHAPE_FAULTS])}'
+            )
         return cls(kind, int(rest[0]) if rest else 1)
 
 

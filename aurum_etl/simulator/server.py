@@ -9,11 +9,12 @@ import time
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from aurum_etl.simulator.base import Answer, Asked, Fault, Served
 from aurum_etl.simulator.caiso import CaisoSimulator
+from aurum_etl.simulator.ercot import ErcotSimulator
 from aurum_etl.simulator.isone import IsoneSimulator
 from aurum_etl.simulator.pjm import PjmSimulator
 
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 _CONTROL = "/_simulator"
 _SLOW_SECONDS = 3.0
 _PIECES = 20
+
+
+class _Kind(Protocol):
+    """What makes one ISO."""
+
+    def __call__(self, *, seed: int, nodes: int | None, now: Callable[[], datetime]) -> IsoSimulator: ...
+
+
+_ISOS: tuple[_Kind, ...] = (CaisoSimulator, ErcotSimulator, IsoneSimulator, PjmSimulator)
 
 
 class Simulator:
@@ -41,11 +51,7 @@ class Simulator:
         faults: Iterable[Fault] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._isos: tuple[IsoSimulator, ...] = (
-            CaisoSimulator(seed=seed, nodes=nodes, now=now),
-            IsoneSimulator(seed=seed, nodes=nodes, now=now),
-            PjmSimulator(seed=seed, nodes=nodes, now=now),
-        )
+        self._isos: tuple[IsoSimulator, ...] = tuple(kind(seed=seed, nodes=nodes, now=now) for kind in _ISOS)
         self._rate_limit_seconds = rate_limit_seconds
         self._lock = threading.Lock()
         self._faults = list(faults)

@@ -22,7 +22,8 @@ Left out  `rt_unverified_hrl_lmps` (names without ids, so not the same places); 
 Source: PJM, Data Miner 2 API Guide, https://dataminer2.pjm.com; feed definitions at /feed/{feed}/definition.
 Unsure: whether the archive's edge lies at a UTC midnight; whether the areas of `load_frcstd_hist` are those of
         `load_frcstd_7_day` under other names (they are kept as published); the columns of reserve results, of which no
-        answer has been seen; how long unverified prices are kept; that energy labeled MWh of forecasts is the mean power of the hour.
+        answer has been seen; how long unverified prices are kept; that energy labeled MWh of forecasts is the
+        mean power of the hour.
 """
 
 from __future__ import annotations
