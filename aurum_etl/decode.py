@@ -234,7 +234,8 @@ def json_records(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFr
         if not isinstance(inside.dtype, pl.Struct):
             return _small_records(json(content, where), path, where)
         document = inside.struct.unnest()
-    return _flat(document)
+    # Objects without a field are no rows.
+    return _flat(document) if document.width else pl.DataFrame()
 
 
 def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataFrame:
