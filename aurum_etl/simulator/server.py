@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from aurum_etl.simulator.base import Answer, Asked, Fault, Served
 from aurum_etl.simulator.caiso import CaisoSimulator
+from aurum_etl.simulator.miso import MisoSimulator
 from aurum_etl.simulator.pjm import PjmSimulator
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class Simulator:
         faults: Iterable[Fault] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        kinds: tuple[type[CaisoSimulator | PjmSimulator], ...] = (CaisoSimulator, PjmSimulator)
+        kinds: tuple[type[CaisoSimulator | MisoSimulator | PjmSimulator], ...] = (
+            CaisoSimulator,
+            MisoSimulator,
+            PjmSimulator,
+        )
         self._isos: tuple[IsoSimulator, ...] = tuple(kind(seed=seed, nodes=nodes, now=now) for kind in kinds)
         self._rate_limit_seconds = rate_limit_seconds
         self._lock = threading.Lock()
