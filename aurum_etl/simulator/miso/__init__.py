@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aurum_etl.simulator.base import Answer
 from aurum_etl.simulator.miso import clock, displays, exchange, pricing, quantities, reports, wire
 from aurum_etl.simulator.miso.places import nodes as all_nodes
+from aurum_etl.simulator.miso.showing import Showing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ class MisoSimulator:
     """Three of MISO's services, with invented numbers.
 
     Unsure, market reports: the hours at which files come (day-ahead 13:30 the day before, preliminary prices 7:00 the
-    next day, final ones 10:00 on the fourth day after, the week 6:00 on its Monday); lines end in CR LF; which
+    next day, final ones 10:00 on the fourth day after, the week 6:00 on its Monday); which
     resources the files of reserves list and with which prices; of the weekly file, the words above and below, its order,
     the form of its stamps (`07/06/2026 00:00`) and numbers, and that a missing price is an empty cell.
     Unsure, Data Exchange: pages of 1,000 rows; the words of refusals; `value` of an hour or of five minutes repeats its
@@ -113,23 +114,19 @@ class MisoSimulator:
     def _exchange(self, asked: Asked, fault: str | None, code: int | None, now: datetime) -> Answer:
         options = {name.lower(): text for name, text in asked.query.items()}
         product, _, path = asked.path.removeprefix("/").partition("/v1/")
-        if product not in _PRODUCTS:
-            return wire.gateway_refusal(404)
-        wanted, resources = _PRODUCTS[product]
+        wanted, resources = _PRODUCTS.get(product, (None, {}))
         key = asked.headers.get("ocp-apim-subscription-key", options.get("subscription-key"))
-        if key != wanted:
+        if wanted is not None and key != wanted:
             return wire.gateway_refusal(401, bad_key=bool(key))
         try:
             if code == 404:
                 raise wire.NoData
             if code == 400:
                 raise wire.BadArgument("Bad request")
-            if code is not None:
-                return wire.gateway_refusal(code)
             market, day, rest = _parts(path)
             resource = resources.get(f"{market}/{rest}" if rest else market)
-            if resource is None:
-                return wire.gateway_refusal(404)
+            if code is not None or resource is None:
+                return wire.gateway_refusal(code or 404)
             content_fault = fault if fault in wire.CONTENT_FAULTS else None
             scope = exchange.Scope(self._seed, _day(day, now), now, options, self._nodes, content_fault)
             body = exchange.page_text(resource, scope).encode()
@@ -143,7 +140,7 @@ class MisoSimulator:
         made = displays.PAGES.get(asked.path.removeprefix("/").lower())
         if code is not None or made is None:
             return wire.no_page(code or 404)
-        body = made(displays.Showing(self._seed, now, self._nodes, fault)).encode()
+        body = made(Showing(self._seed, now, self._nodes, fault)).encode()
         return Answer(200, {"Content-Type": "application/json; charset=utf-8"}, wire.damaged(body, fault))
 
 

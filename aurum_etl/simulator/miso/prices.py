@@ -5,6 +5,7 @@ Each printed number is rounded by itself, so that what the components leave of a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import polars as pl
@@ -13,6 +14,8 @@ from aurum_etl.simulator.invented import PRICE_UNIT, energy_prices, mixed
 
 Stage = Literal["exante", "expost", "Preliminary", "Final"]
 """Which of the numbers that a market gives one after the other: ex-ante and ex-post, or those of real time."""
+Priced = Callable[[pl.DataFrame, int, Stage], pl.DataFrame]
+"""Puts prices into cells, from a seed."""
 _MILLS = PRICE_UNIT // 1000
 _PARTS = 12
 

@@ -14,12 +14,12 @@ from aurum_etl.simulator.miso.wire import BadArgument, NoData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
-    from aurum_etl.simulator.miso.prices import Stage
+    from aurum_etl.simulator.miso.prices import Priced, Stage
 
 _NODE_TYPES = {"Hub": "Hubs", "Interface": "Interfaces", "Loadzone": "Loadzones", "Gennode": "Gennodes"}
 _MINUTES = {"5min": 5, "hourly": 60}
-_Priced = Callable[[pl.DataFrame, int, "Stage"], pl.DataFrame] if TYPE_CHECKING else None
 
 
 def _locations(scope: Scope) -> pl.DataFrame:
@@ -41,10 +41,10 @@ def _blocks(scope: Scope, minutes: int) -> pl.DataFrame:
 
 def _once(
     found: Callable[[Scope], pl.DataFrame],
-    priced: _Priced,
+    priced: Priced,
     stage: Stage,
     minutes: int,
-    published: Callable[[date], object],
+    published: Callable[[date], datetime],
     scope: Scope,
 ) -> Grid:
     """A market's ex-ante or ex-post prices, which come once."""
@@ -53,10 +53,10 @@ def _once(
     return Grid(_blocks(scope, minutes), found(scope), lambda cells: priced(cells, scope.seed, stage))
 
 
-def _twice(found: Callable[[Scope], pl.DataFrame], five_minutes: _Priced, hours: _Priced, scope: Scope) -> Grid:
+def _twice(found: Callable[[Scope], pl.DataFrame], five_minutes: Priced, hours: Priced, scope: Scope) -> Grid:
     """Ex-post prices of the real-time market: preliminary ones, and final ones some days later."""
     minutes = _MINUTES[scope.chosen("timeresolution", tuple(_MINUTES)) or "hourly"]
-    stages: dict[Stage, Callable[[date], object]] = {"Preliminary": clock.next_morning, "Final": clock.final}
+    stages: dict[Stage, Callable[[date], datetime]] = {"Preliminary": clock.next_morning, "Final": clock.final}
     asked = scope.chosen("preliminaryfinal", tuple(stages))
     there = [name for name, published in stages.items() if asked in (None, name) and published(scope.day) <= scope.now]
     blocks = [_blocks(scope, minutes).with_columns(stage=pl.lit(each)) for each in there]

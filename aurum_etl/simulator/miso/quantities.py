@@ -15,6 +15,7 @@ from aurum_etl.simulator.miso.wire import BadArgument, NoData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
 _REGION_WORDS = (*energy.REGIONS, "MISO", "NO_REGION")
 _LONGEST_LEAD = timedelta(days=6)
@@ -32,7 +33,7 @@ def _grid(scope: Scope, minutes: int, values: pl.DataFrame, column: str, **optio
     return Grid(blocks, found, lambda cells: cells.join(values, ["hour", *keys], how="left", maintain_order="left"))
 
 
-def _published(scope: Scope, at: Callable[[date], object]) -> None:
+def _published(scope: Scope, at: Callable[[date], datetime]) -> None:
     if at(scope.day) > scope.now:
         raise NoData
 

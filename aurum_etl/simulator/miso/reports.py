@@ -17,7 +17,7 @@ from aurum_etl.simulator.zipped import zipped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aurum_etl.simulator.miso.prices import Stage
+    from aurum_etl.simulator.miso.prices import Priced, Stage
 
 _NAME = re.compile(r"(\d{8})_(\w+\.\w+)")
 _ZONE_NOTE = "All Hours-Ending are Eastern Standard Time (EST)"
@@ -26,7 +26,6 @@ _DEMAND = {"DEMREGMCP": "Regulation", "DEMSPINMCP": "Spin", "DEMSUPPMCP": "Suppl
 _SYSTEM = {**_DEMAND, **_GENERATORS, "SERREGMCP": "SER"}
 _ALL_PRODUCTS = (*_GENERATORS.values(), "SER")
 _WEEK = 7
-_Priced = "Callable[[pl.DataFrame, int, Stage], pl.DataFrame]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +60,18 @@ class _Making:
             rows = pl.concat([rows, rows.head(3)])
         if self.fault == "unknown_word":
             rows = pl.concat([rows, rows.head(1).with_columns(pl.lit("XYZ").alias(word))])
-        text = pl.concat_str("head", word, pl.col("cells").list.join(","), separator=",").str.join("\r\n")
+        text = pl.concat_str("head", word, pl.col("cells").list.join(","), separator=",").str.join("\n")
         made = str(rows.select(text).item())
         return _spoilt(made) if self.fault == "text_in_number" else made
 
 
 def _spoilt(lines: str) -> str:
     """With a word for the last number of the first line."""
-    first, end, rest = lines.partition("\r\n")
+    first, end, rest = lines.partition("\n")
     return f"{first.rpartition(',')[0]},n/a{end}{rest}"
 
 
-def _lmp(
-    title: str, priced: Callable[[pl.DataFrame, int, Stage], pl.DataFrame], stage: Stage, making: _Making
-) -> bytes:
+def _lmp(title: str, priced: Priced, stage: Stage, making: _Making) -> bytes:
     """Hours across; first the prices of all nodes, then their congestion, then their losses."""
     listed = places.there(making.places, making.day)
     cells = priced(listed.join(making.hours, how="cross", maintain_order="left_right"), making.seed, stage)
@@ -86,13 +83,11 @@ def _lmp(
         wide.select(head=pl.concat_str("node", "type", separator=","), value=pl.lit(each.upper()), cells=each)
         for each in ("lmp", "mcc", "mlc")
     )
-    above = f"{title}\r\n{making.day:%m/%d/%Y}\r\n\r\n,,,{_ZONE_NOTE}\r\n"
-    return f"{above}{making.headed('Node,Type,Value', 'HE ')}\r\n{making.lines(rows, 'value')}\r\n".encode()
+    above = f"{title}\n{making.day:%m/%d/%Y}\n\n,,,{_ZONE_NOTE}\n"
+    return f"{above}{making.headed('Node,Type,Value', 'HE ')}\n{making.lines(rows, 'value')}\n".encode()
 
 
-def _mcp(
-    title: str, whole: str, priced: Callable[[pl.DataFrame, int, Stage], pl.DataFrame], stage: Stage, making: _Making
-) -> bytes:
+def _mcp(title: str, whole: str, priced: Priced, stage: Stage, making: _Making) -> bytes:
     """Hours across; first the prices of MISO as a whole, then those of every resource, which are its zone's."""
     zones = pl.concat([reserves.as_a_whole(_ALL_PRODUCTS), reserves.in_zones(_ALL_PRODUCTS)])
     cells = priced(zones.join(making.hours, how="cross", maintain_order="left_right"), making.seed, stage)
@@ -121,8 +116,9 @@ def _mcp(
     rows = pl.concat([system.select(chosen), heads.select(chosen)]).join(
         wide, on=["zone_number", "product"], how="left", maintain_order="left"
     )
-    above = f"{title}\r\n\r\n{making.day:%m/%d/%Y},,{_ZONE_NOTE}\r\n\r\n"
-    return f"{above}{making.headed(',,MCP Type', ' HE ')}\r\n{making.lines(rows.select('head', 'kind', 'cells'), 'kind')}\r\n".encode()
+    above = f"{title}\n\n{making.day:%m/%d/%Y},,{_ZONE_NOTE}\n\n"
+    lines = making.lines(rows.select("head", "kind", "cells"), "kind")
+    return f"{above}{making.headed(',,MCP Type', ' HE ')}\n{lines}\n".encode()
 
 
 def _week(making: _Making) -> bytes:
@@ -131,11 +127,14 @@ def _week(making: _Making) -> bytes:
     header = "MKTHOUR_EST,PNODENAME,LMP,CON_LMP,LOSS_LMP"
     if making.fault == "wrong_header":
         header = header.replace("LMP,CON", "LMP_new,CON")
-    above = f"Real-Time 5-Min LMPs\r\n{days[0]:%m/%d/%Y} - {days[-1]:%m/%d/%Y}\r\n\r\nAll stamps are Eastern Standard Time (EST)\r\n"
-    parts = [f"{above}{header}\r\n".encode()]
+    above = (
+        f"Real-Time 5-Min LMPs\n{days[0]:%m/%d/%Y} - {days[-1]:%m/%d/%Y}\n\n"
+        "All stamps are Eastern Standard Time (EST)\n"
+    )
+    parts = [f"{above}{header}\n".encode()]
     for day in days:
-        parts += [_five_minutes(making, day, making.fault if day == making.day else None).encode(), b"\r\n"]
-    parts.append(b"Simulated.\r\n")
+        parts += [_five_minutes(making, day, making.fault if day == making.day else None).encode(), b"\n"]
+    parts.append(b"Simulated.\n")
     name = f"{making.day + timedelta(2 * _WEEK):%Y%m%d}_5MIN_LMP.csv"
     return zipped([(name, b"".join(parts))], making.now)
 
@@ -151,7 +150,7 @@ def _five_minutes(making: _Making, day: date, fault: str | None) -> str:
     if fault == "unknown_word":
         rows = pl.concat([rows, rows.head(1).with_columns(node=pl.lit("XYZ"))])
     texts = [short_text(pl.col(each)).fill_null("") for each in ("lmp", "mcc", "mlc")]
-    lines = str(rows.select(pl.concat_str("stamp", "node", *texts, separator=",").str.join("\r\n")).item())
+    lines = str(rows.select(pl.concat_str("stamp", "node", *texts, separator=",").str.join("\n")).item())
     return _spoilt(lines) if fault == "text_in_number" else lines
 
 
