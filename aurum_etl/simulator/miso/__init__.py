@@ -94,7 +94,7 @@ class MisoSimulator:
                 raise wire.NoSuchFile
             made = reports.report(name, self._seed, self._nodes, now)
         except wire.NoSuchFile:
-            return wire.no_such_file(now)
+            return wire.no_such_file(self._now())
         body = self._made(name, made, fault if fault in wire.CONTENT_FAULTS else None)
         return Answer(200, {"Content-Type": "application/octet-stream"}, wire.damaged(body, fault))
 

@@ -53,7 +53,7 @@ def _load(seed: int, number: pl.Expr, most: int) -> pl.Expr:
 def hourly_load(seed: int, day: date) -> pl.DataFrame:
     """Load of each zone in each hour: means in 0.01 MW."""
     keys = ["hour", "zone", "region", "place"]
-    return load(seed, day).group_by(keys, maintain_order=True).agg(_mean(pl.col("load").sum(), 12))
+    return load(seed, day).group_by(keys, maintain_order=True).agg(load=_mean(pl.col("load").sum(), 12))
 
 
 def forecast(seed: int, day: date, made_on: date) -> pl.DataFrame:

@@ -44,7 +44,7 @@ def _at_nodes(
     """The prices of all nodes in one interval, as text; those that are missing are `NaN`."""
     listed = places.there(showing.places, stamp.date())
     cells = priced(_interval(showing, stamp, minutes).join(listed, how="cross"), showing.seed, stage)
-    return cells.with_columns(fixed_text(pl.col(each)).fill_null("NaN") for each in ("lmp", "mcc", "mlc"))
+    return cells.with_columns(fixed_text(pl.col(each)).fill_null("NaN").alias(each) for each in ("lmp", "mcc", "mlc"))
 
 
 def _in_zones(showing: Showing, stamp: datetime, *, day_ahead: bool) -> pl.DataFrame:

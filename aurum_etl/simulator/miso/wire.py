@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -60,7 +61,7 @@ def no_such_file(now: datetime) -> Answer:
     """What the storage behind the market reports says."""
     text = (
         '\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>BlobNotFound</Code><Message>The specified blob does not'
-        f" exist.\nTime:{now:%Y-%m-%dT%H:%M:%S}.0000000Z</Message></Error>"
+        f" exist.\nTime:{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.0000000Z</Message></Error>"
     )
     return Answer(404, {"Content-Type": "application/xml", "x-ms-error-code": "BlobNotFound"}, text.encode())
 
