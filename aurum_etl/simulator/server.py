@@ -16,6 +16,7 @@ from aurum_etl.simulator.base import Answer, Asked, Fault, Served
 from aurum_etl.simulator.caiso import CaisoSimulator
 from aurum_etl.simulator.ercot import ErcotSimulator
 from aurum_etl.simulator.isone import IsoneSimulator
+from aurum_etl.simulator.miso import MisoSimulator
 from aurum_etl.simulator.pjm import PjmSimulator
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _Kind(Protocol):
     def __call__(self, *, seed: int, nodes: int | None, now: Callable[[], datetime]) -> IsoSimulator: ...
 
 
-_ISOS: tuple[_Kind, ...] = (CaisoSimulator, ErcotSimulator, IsoneSimulator, PjmSimulator)
+_ISOS: tuple[_Kind, ...] = (CaisoSimulator, ErcotSimulator, IsoneSimulator, MisoSimulator, PjmSimulator)
 
 
 class Simulator:
