@@ -266,47 +266,71 @@ def test_a_zone_s_price_is_its_resources_price(miso: Simulator, name: str, path:
 
 
 TIME = ["resolution", "start", "end", "value"]
-PRICES = ["lmp", "mcc", "mec", "mlc"]
+ONCE = ["interval", "timeInterval"]
+LMP = ["node", "lmp", "mcc", "mec", "mlc"]
+MCP = ["product", "zone", "mcp"]
+FUELS = ["timeInterval", "region", "fuelTypes", "totalMw", "interval"]
+FINAL, FIVE_MINUTES = {"preliminaryFinal": "Final"}, {"timeResolution": "5min"}
+BY_DAY_AND_ZONE = {"geoResolution": "localResourceZone", "timeResolution": "daily"}
+FORECAST = ["timeInterval", "region", "localResourceZone", "loadForecast", "init"]
 
 
 @pytest.mark.parametrize(
-    ("path", "query", "names", "count", "resolution"),
+    ("path", "query", "names", "places", "minutes"),
     [
-        ("pricing/v1/day-ahead/2026-07-14/lmp-exante", {}, ["interval", "timeInterval", "node", *PRICES], 24 * 87, "hourly"),
-        ("pricing/v1/day-ahead/2026-07-14/lmp-expost", {}, ["interval", "timeInterval", "node", *PRICES], 24 * 87, "hourly"),
-        ("pricing/v1/real-time/2026-07-13/lmp-exante", {}, ["interval", "timeInterval", "node", *PRICES], 288 * 87, "5min"),
-        ("pricing/v1/real-time/2026-07-10/lmp-expost", {"preliminaryFinal": "Final"}, ["timeInterval", "preliminaryFinal", "node", *PRICES], 24 * 87, "hourly"),
-        ("pricing/v1/real-time/2026-07-10/lmp-expost", {"preliminaryFinal": "Final", "timeResolution": "5min"}, ["timeInterval", "preliminaryFinal", "node", *PRICES], 288 * 87, "5min"),
-        ("pricing/v1/day-ahead/2026-07-14/asm-expost", {}, ["interval", "timeInterval", "product", "zone", "mcp"], 24 * 48, "hourly"),
-        ("pricing/v1/real-time/2026-07-13/asm-exante", {}, ["interval", "timeInterval", "product", "zone", "mcp"], 288 * 48, "5min"),
-        ("pricing/v1/real-time/2026-07-10/asm-expost", {"timeResolution": "5min", "preliminaryFinal": "Final"}, ["preliminaryFinal", "product", "zone", "mcp", "timeInterval"], 288 * 48, "5min"),
-        ("pricing/v1/real-time/2026-07-10/asm-summary", {"timeResolution": "hourly", "preliminaryFinal": "Final"}, ["preliminaryFinal", "product", "zone", "mcp", "timeInterval"], 24 * 5, "hourly"),
-        ("lgi/v1/real-time/2026-07-13/demand/actual", {}, ["timeInterval", "region", "load"], 24 * 3, "hourly"),
-        ("lgi/v1/real-time/2026-07-13/demand/actual", {"geoResolution": "localResourceZone", "timeResolution": "daily"}, ["timeInterval", "localResourceZone", "load"], 10, "daily"),
-        ("lgi/v1/real-time/2026-07-13/demand/load-state-estimator", {}, ["timeInterval", "zone", "demand"], 24 * 10, "hourly"),
-        ("lgi/v1/forecast/2026-07-14/load", {"init": "2026-07-13"}, ["timeInterval", "region", "localResourceZone", "loadForecast", "init"], 24 * 10, "hourly"),
-        ("lgi/v1/day-ahead/2026-07-14/generation/fuel-type", {}, ["timeInterval", "region", "fuelTypes", "totalMw", "interval"], 24 * 3, "hourly"),
-        ("lgi/v1/real-time/2026-03-08/generation/fuel-type", {}, ["timeInterval", "region", "fuelTypes", "totalMw", "interval"], 24 * 3, "hourly"),
-        ("lgi/v1/real-time/2025-11-02/demand/actual", {}, ["timeInterval", "region", "load"], 24 * 3, "hourly"),
+        ("pricing/v1/day-ahead/2026-07-14/lmp-exante", {}, [*ONCE, *LMP], 88, 60),
+        ("pricing/v1/day-ahead/2026-07-14/lmp-expost", {}, [*ONCE, *LMP], 88, 60),
+        ("pricing/v1/real-time/2026-07-13/lmp-exante", {}, [*ONCE, *LMP], 88, 5),
+        ("pricing/v1/real-time/2026-07-10/lmp-expost", FINAL, ["timeInterval", "preliminaryFinal", *LMP], 88, 60),
+        (
+            "pricing/v1/real-time/2026-07-10/lmp-expost",
+            FINAL | FIVE_MINUTES,
+            ["timeInterval", "preliminaryFinal", *LMP],
+            88,
+            5,
+        ),
+        ("pricing/v1/day-ahead/2026-07-14/asm-expost", {}, [*ONCE, *MCP], 48, 60),
+        ("pricing/v1/real-time/2026-07-13/asm-exante", {}, [*ONCE, *MCP], 48, 5),
+        (
+            "pricing/v1/real-time/2026-07-10/asm-expost",
+            FINAL | FIVE_MINUTES,
+            ["preliminaryFinal", *MCP, "timeInterval"],
+            48,
+            5,
+        ),
+        ("pricing/v1/real-time/2026-07-10/asm-summary", FINAL, ["preliminaryFinal", *MCP, "timeInterval"], 5, 60),
+        ("lgi/v1/real-time/2026-07-13/demand/actual", {}, ["timeInterval", "region", "load"], 3, 60),
+        (
+            "lgi/v1/real-time/2026-07-13/demand/actual",
+            BY_DAY_AND_ZONE,
+            ["timeInterval", "localResourceZone", "load"],
+            10,
+            1440,
+        ),
+        ("lgi/v1/real-time/2026-07-13/demand/load-state-estimator", {}, ["timeInterval", "zone", "demand"], 10, 60),
+        ("lgi/v1/forecast/2026-07-14/load", {"init": "2026-07-13"}, FORECAST, 10, 60),
+        ("lgi/v1/day-ahead/2026-07-14/generation/fuel-type", {}, FUELS, 3, 60),
+        ("lgi/v1/real-time/2026-03-08/generation/fuel-type", {}, FUELS, 3, 60),
+        ("lgi/v1/real-time/2025-11-02/demand/actual", {}, ["timeInterval", "region", "load"], 3, 60),
     ],
-)  # fmt: skip
+)
 def test_rows_of_the_data_exchange(
-    miso: Simulator, path: str, query: dict[str, str], names: list[str], count: int, resolution: str
+    miso: Simulator, path: str, query: dict[str, str], names: list[str], places: int, minutes: int
 ) -> None:
     found = rows(miso, path, **query)
-    assert len(found) == count
+    step = timedelta(minutes=minutes)
+    assert len(found) == places * (timedelta(days=1) // step)
     assert {tuple(row) for row in found} == {tuple(names)}
     assert {tuple(row["timeInterval"]) for row in found} == {tuple(TIME)}
-    assert {row["timeInterval"]["resolution"] for row in found} == {resolution}
-    step = {"hourly": timedelta(hours=1), "5min": timedelta(minutes=5), "daily": timedelta(days=1)}[resolution]
+    assert {row["timeInterval"]["resolution"] for row in found} == {{60: "hourly", 5: "5min", 1440: "daily"}[minutes]}
     form = "%Y-%m-%d %H:%M:%S.000"
     first = datetime.fromisoformat(path.split("/")[3])
     starts = [first + number * step for number in range(timedelta(days=1) // step)]
     spans = dict.fromkeys((row["timeInterval"]["start"], row["timeInterval"]["end"]) for row in found)
     assert list(spans) == [(f"{start:{form}}", f"{start + step:{form}}") for start in starts]
-    labels = {"hourly": [str(hour) for hour in range(1, 25)], "5min": [f"{start:%H:%M}" for start in starts]}
+    labels = [f"{start:%H:%M}" if minutes == 5 else str(start.hour + 1) for start in starts]
     if "interval" in names:
-        assert list(dict.fromkeys(row["interval"] for row in found)) == labels[resolution]
+        assert list(dict.fromkeys(row["interval"] for row in found)) == labels
 
 
 def test_the_medium_term_forecast_has_labels_alone(miso: Simulator) -> None:
@@ -523,9 +547,21 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize("path", ASKED)
+CONTENT = ("wrong_header", "text_in_number", "off_grid", "duplicate_rows", "missing_hour", "unknown_word")
+OTHERS = [
+    *(each for each in FAULTS if each not in (*CONTENT, "error:CODE", "slow")),
+    "error:400",
+    "error:404",
+    "error:500",
+]
+
+
 @pytest.mark.parametrize(
-    "kind", [*(each for each in FAULTS if each not in ("error:CODE", "slow")), "error:400", "error:404", "error:500"]
+    ("kind", "path"),
+    [
+        *((kind, path) for kind in CONTENT for path in ASKED),
+        *((kind, path) for kind in OTHERS for path in (ASKED[0], ASKED[3], ASKED[8], ASKED[10])),
+    ],
 )
 def test_every_fault_makes_a_difference_once(miso: Simulator, kind: str, path: str) -> None:
     key = PRICING if "pricing" in path else LOAD

@@ -74,7 +74,8 @@ def latest(now: datetime) -> datetime:
 def intervals(days: Sequence[date], minutes: int, fault: str | None = None) -> pl.DataFrame:
     """The intervals of some days, as the Data Exchange labels them.
 
-    `number` and `hour` count intervals and hours since 1970 and are right whatever the fault does to the labels.
+    `number` and `hour` count intervals and hours since 1970 and are right whatever the fault does to the times that are
+    shown; so is `label`, by which an interval is asked for.
     """
     step = timedelta(minutes=minutes)
     starts = pl.concat(
@@ -83,19 +84,25 @@ def intervals(days: Sequence[date], minutes: int, fault: str | None = None) -> p
             for day in days
         ]
     ).alias("start")
-    rows = starts.to_frame().with_columns(
-        number=pl.col("start").dt.epoch("s") // (60 * minutes),
-        hour=pl.col("start").dt.epoch("s") // 3600,
-        label=_label(minutes),
+    rows = (
+        starts.to_frame()
+        .with_columns(
+            number=pl.col("start").dt.epoch("s") // (60 * minutes),
+            hour=pl.col("start").dt.epoch("s") // 3600,
+            label=_label(minutes),
+        )
+        .with_columns(shown=pl.col("label"))
     )
     if fault == "missing_hour":
         rows = rows.slice(1)
     if fault == "off_grid":
         is_first = pl.int_range(pl.len()) == 0
+        late = _label(5) if minutes == 5 else pl.col("label") + ":07"
         rows = rows.with_columns(start=pl.when(is_first).then(pl.col("start") + _LATE).otherwise("start"))
+        rows = rows.with_columns(shown=pl.when(is_first).then(late).otherwise("label"))
     end = pl.col("start") + step
     stamp = '"%Y-%m-%d %H:%M:%S.000"'
-    value = end.dt.to_string("%Y-%m-%d") if minutes == 1440 else pl.col("label")
+    value = end.dt.to_string("%Y-%m-%d") if minutes == 1440 else pl.col("shown")
     return rows.with_columns(
         time_interval=pl.concat_str(
             pl.lit(f'{{"resolution":"{_RESOLUTIONS[minutes]}","start":'),

@@ -23,7 +23,7 @@ _STATIONS = ("ASH", "BAY", "ELM", "FIR", "FIG", "GUM", "IVY", "OAK HILL", "SAL",
 _SHARES = ("Gennode", "Gennode", "Loadzone", "Gennode", "Hub", "Gennode", "Gennode", "Hub", "Gennode", "Gennode")
 """What ten further nodes are; most of those that are called hubs are aggregates."""
 _ZONES = 8
-_QUARTERS = (date(2018, 3, 1), date(2020, 6, 1), date(2022, 9, 1), date(2024, 12, 1))
+_QUARTERS = (date(2024, 12, 1), date(2022, 9, 1), date(2020, 6, 1), date(2018, 3, 1))
 """Days on which lists of nodes changed."""
 _ALWAYS, _NEVER = date(2000, 1, 1), date(9999, 1, 1)
 _Node = tuple[str, str, str, int, date, date]
@@ -61,13 +61,12 @@ def _known(name: str, kind: str, area: str) -> _Node:
 
 
 def _invented(number: int) -> _Node:
-    """Every twentieth has come and every thirtieth will have gone when a list changed."""
+    """Every twentieth came when a list changed, and every fifteenth went."""
     area, kind = _AREAS[number * 7 % len(_AREAS)], _SHARES[number % len(_SHARES)]
     station = f"{_STATIONS[number % len(_STATIONS)]}{number}"
     name = f"{area}.{'AGG.' if kind == 'Hub' else 'LZ.' if kind == 'Loadzone' else ''}{station}"
-    quarter = _QUARTERS[number % len(_QUARTERS)]
-    since = quarter if number % 20 == 6 else _ALWAYS
-    until = quarter if number % 30 == 13 else _NEVER
+    since = _QUARTERS[number // 20 % len(_QUARTERS)] if number % 20 == 6 else _ALWAYS
+    until = _QUARTERS[number // 15 % len(_QUARTERS)] if number % 15 == 13 else _NEVER
     return name, kind, _region(area), 1 + number % _ZONES, since, until
 
 

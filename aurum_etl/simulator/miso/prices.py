@@ -32,19 +32,19 @@ def with_energy(intervals: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 def day_ahead(cells: pl.DataFrame, seed: int, stage: Stage) -> pl.DataFrame:
     """Hourly prices of the day-ahead market. `cells` have `place`, `hour` and `hour_price`."""
-    return _printed(cells, *_part(seed + 100, pl.col("hour"), stage), parts=1)
+    return _printed(_prepared(cells, seed + 100), *_part(seed + 100, pl.col("hour"), stage), parts=1)
 
 
 def five_minutes(cells: pl.DataFrame, seed: int, stage: Stage) -> pl.DataFrame:
     """Prices of the real-time market; a few are missing. `cells` have `number` besides."""
-    return _with_holes(_printed(cells, *_part(seed, pl.col("number"), stage), parts=1), seed)
+    return _with_holes(_printed(_prepared(cells, seed), *_part(seed, pl.col("number"), stage), parts=1), seed)
 
 
 def hours(cells: pl.DataFrame, seed: int, stage: Stage) -> pl.DataFrame:
     """Means of the twelve prices of an hour."""
     parts = [_part(seed, pl.col("hour") * _PARTS + part, stage) for part in range(_PARTS)]
     sums = [pl.sum_horizontal(each) for each in zip(*parts, strict=True)]
-    return _with_holes(_printed(cells, *sums, parts=_PARTS), seed)
+    return _with_holes(_printed(_prepared(cells, seed), *sums, parts=_PARTS), seed)
 
 
 def cents(mills: pl.Expr, parts: int) -> pl.Expr:
@@ -79,7 +79,7 @@ def _part(seed: int, number: pl.Expr, stage: Stage) -> tuple[pl.Expr, pl.Expr, p
     congestion = _congestion(seed, number, energy)
     if stage in ("exante", "Preliminary"):
         congestion += _other(seed + (9 if stage == "exante" else 5), number)
-    return energy, congestion, _loss(seed, energy)
+    return energy, congestion, _loss(energy)
 
 
 def _between(chance: pl.Expr, most: int) -> pl.Expr:
@@ -92,20 +92,27 @@ def _energy(seed: int, number: pl.Expr) -> pl.Expr:
     return pl.when(mills.abs() <= 1_500).then(0).otherwise(mills)
 
 
-def _congestion(seed: int, number: pl.Expr, energy: pl.Expr) -> pl.Expr:
-    """Congestion of an interval: a level of the hour and some wandering.
+def _prepared(cells: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """With what holds for the whole hour: the level of congestion, whether there is none, and the share of losses.
 
-    None at all in every twelfth hour, and where energy costs nothing, so that there are prices of exactly zero.
+    There is none in every twelfth hour, and where energy costs nothing, so that there are prices of exactly zero.
     """
-    node = pl.col("place") * 2**32
-    level = (mixed(node + pl.col("hour").cast(pl.UInt64), seed + 2) % 18_000).cast(pl.Int64) - 8_000
-    wandering = _between(mixed(node + number.cast(pl.UInt64), seed + 3), 1_000)
-    free = (mixed(pl.col("hour"), seed + 4) % 12 == 0) | (energy == 0)
-    return pl.when(free).then(0).otherwise(level + wandering)
+    chance = mixed(pl.col("place") * 2**32 + pl.col("hour").cast(pl.UInt64), seed + 2)
+    return cells.with_columns(
+        level=(chance % 18_000).cast(pl.Int64) - 8_000,
+        is_free=mixed(pl.col("hour"), seed + 4) % 12 == 0,
+        share=_between(mixed(pl.col("place"), seed), 450),
+    )
 
 
-def _loss(seed: int, energy: pl.Expr) -> pl.Expr:
-    return energy * _between(mixed(pl.col("place"), seed), 450) // 10_000
+def _congestion(seed: int, number: pl.Expr, energy: pl.Expr) -> pl.Expr:
+    """Congestion of an interval: the level of its hour and some wandering."""
+    wandering = _between(mixed(pl.col("place") * 2**32 + number.cast(pl.UInt64), seed + 3), 1_000)
+    return pl.when(pl.col("is_free") | (energy == 0)).then(0).otherwise(pl.col("level") + wandering)
+
+
+def _loss(energy: pl.Expr) -> pl.Expr:
+    return energy * pl.col("share") // 10_000
 
 
 def _other(seed: int, number: pl.Expr) -> pl.Expr:

@@ -84,7 +84,7 @@ def _nodes(scope: Scope) -> Grid:
     return Grid(pl.DataFrame({"once": [0]}), listed, lambda cells: cells)
 
 
-_INTERVAL = Field("interval", "text", "label")
+_INTERVAL = Field("interval", "text", "shown")
 _TIME = Field("timeInterval", "json", "time_interval")
 _STAGE = Field("preliminaryFinal", "text", "stage")
 _NODE = Field("node", "text", "node")

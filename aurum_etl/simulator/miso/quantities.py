@@ -106,7 +106,7 @@ def _resource(made: Callable[[Scope], Grid], measure: str, word: str | None, *fi
 
 
 _TIME = Field("timeInterval", "json", "time_interval")
-_INTERVAL = Field("interval", "text", "label")
+_INTERVAL = Field("interval", "text", "shown")
 _REGION = Field("region", "text", "region")
 _FUELS = (_TIME, _REGION, Field("fuelTypes", "json", "fuel_types"), Field("totalMw", "number", "total", 2), _INTERVAL)
 RESOURCES = {

@@ -97,7 +97,7 @@ def _mcp(title: str, whole: str, priced: Priced, stage: Stage, making: _Making) 
         .agg("cells")
     )
     resources = places.there(making.places, making.day).filter(pl.col("type") == "Gennode")
-    is_demand = pl.col("place") % 10 == 5
+    is_demand = pl.col("place") % 10 == 6
     kinds = pl.DataFrame(
         [
             (*each, is_generator)
