@@ -68,7 +68,7 @@ def read(sink: Sink, kind: str, settings: Settings) -> pl.DataFrame:
             )
         case _:
             raise AssertionError(f"no reader for {sink.kind}: a registered sink is tested")
-    frame = pl.DataFrame(table).with_columns(pl.col("iso_interval_minutes").cast(pl.Int16))
+    frame = pl.DataFrame(table).with_columns(pl.col("^iso_interval_minutes$").cast(pl.Int16))
     return frame.sort([*contract.partitions, *contract.order])
 
 
