@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from confluent_kafka import Consumer
+
     from aurum_etl.contracts import Contract
     from aurum_etl.drain.decoder import Decoder, Rows
     from aurum_etl.settings import Settings
@@ -29,6 +31,7 @@ _POLL_SECONDS = 0.25
 _MEMORY_BYTES = 256 * 1024 * 1024
 """Rows of unfinished chunks beyond this wait on disk."""
 _PATIENCE_SECONDS = 60.0
+_NO_LEADER = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART"})
 """So long after one of its ends a chunk may lack others: transactions end on all partitions within moments."""
 
 
@@ -285,7 +288,7 @@ def ends_of(settings: Settings, topic: str) -> dict[int, int]:
 
     Raises: SinkUnavailable if the brokers cannot be reached, or there is no such topic.
     """
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import Consumer
 
     consumer = Consumer(
         {**client_settings(settings.kafka), "group.id": "aurum.looks", "isolation.level": "read_committed"}
@@ -295,9 +298,23 @@ def ends_of(settings: Settings, topic: str) -> dict[int, int]:
             known = consumer.list_topics(timeout=SECONDS).topics
             if topic not in known:
                 raise SinkUnavailable(f"kafka: there is no topic {topic} yet; a run with the sink kafka makes it")
-            return {
-                partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)[1]
-                for partition in known[topic].partitions
-            }
+            return {partition: _end_of(consumer, topic, partition) for partition in known[topic].partitions}
     finally:
         consumer.close()
+
+
+def _end_of(consumer: Consumer, topic: str, partition: int) -> int:
+    """The end of one partition; waits a little for its leader, which a new topic does not have at once."""
+    import tenacity
+    from confluent_kafka import KafkaException, TopicPartition
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, KafkaException) and error.args[0].name() in _NO_LEADER
+        ),
+        wait=tenacity.wait_fixed(0.2),
+        stop=tenacity.stop_after_delay(SECONDS),
+        reraise=True,
+    )
+    end: int = retrying(consumer.get_watermark_offsets, TopicPartition(topic, partition), timeout=SECONDS)[1]
+    return end
