@@ -170,4 +170,4 @@ def rows_inside(table: pa.Table, scope: Scope) -> pa.BooleanArray:
         inside = pc.and_(inside, pc.is_in(table[column], pa.array(values, table.schema.field(column).type)))
     # A row without the axis, such as a forecast that does not say when it was made, is in no window; and null, inverted, is
     # null: such a row would be in neither half.
-    return pc.fill_null(inside, fill_value=False)
+    return pc.fill_null(inside, False)
