@@ -164,10 +164,11 @@ def rows_inside(table: pa.Table, scope: Scope) -> pa.BooleanArray:
         instants = table[scope.axis]
         days = pa.array(scope.operating_dates, pa.date32())
         inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
+        # A row without the axis, such as a forecast that does not say when it was made, is in no window. Null would be in
+        # neither half: inverted, it is null as well.
+        inside = pc.and_kleene(inside, pc.is_valid(instants))
         inside = pc.and_(inside, pc.is_in(table["operating_date"], days))
     words = {**scope.equals, **({} if scope.locations is None else {"iso_location_id": scope.locations})}
     for column, values in words.items():
         inside = pc.and_(inside, pc.is_in(table[column], pa.array(values, table.schema.field(column).type)))
-    # A row without the axis, such as a forecast that does not say when it was made, is in no window; and null, inverted, is
-    # null: such a row would be in neither half.
-    return pc.fill_null(inside, False)
+    return inside
