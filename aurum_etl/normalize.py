@@ -427,7 +427,7 @@ def _series_prefix(dataset: Dataset, report: Report) -> pl.Expr:
         words += [dataset.market, dataset.run]
     minutes: pl.Expr = pl.lit(f"{dataset.intervals[0]}m.")
     if len(dataset.intervals) > 1:
-        minutes = pl.format("{}m.", pl.col("iso_interval_minutes"))
+        minutes = pl.concat_str(pl.col("iso_interval_minutes").cast(pl.String), pl.lit("m."))
     prefix = pl.lit("".join(slug(word) + "." for word in words)) + minutes
     for column in dataset.contract.series_words:
         word = report.words[column]

@@ -108,6 +108,38 @@ def test_a_later_failure_is_shown_and_unsettles_nothing(store: Store) -> None:
     assert len(store.status(lambda _: PACIFIC)[0].failed) == 1
 
 
+def test_lower_revisions_are_asked_for_again_and_higher_ones_are_known(store: Store) -> None:
+    for number, mark in enumerate(("FINAL", "PRELIM", "")):
+        store.append(replace(receipt(day(number)), revision=mark))
+    assert settled(store) == [Window(day(0).start, day(2).end)]
+    assert store.settled("caiso_lmp", Selection(ALL), ["iceberg"], simulated=False, lower=["PRELIM"]) == [
+        day(0),
+        day(2),
+    ]
+    assert store.of_revisions("caiso_lmp", ["FINAL"]) == {Selection(ALL): [day(0)]}
+    assert [each.revision for each in store.receipts()] == ["", "PRELIM", "FINAL"]
+
+
+def test_a_record_of_before_revisions_is_read_on(store: Store) -> None:
+    store.append(receipt(day(0)))
+    with duckdb.connect(str(store.path)) as connection:
+        connection.execute("alter table receipts drop column revision")
+        connection.execute("update meta set version = 1")
+    assert settled(store) == [day(0)]
+    store.append(replace(receipt(day(1)), revision="FINAL"))
+    assert [each.revision for each in store.receipts()] == ["FINAL", ""]
+
+
+def test_where_only_the_newest_is_served_a_day_counts_with_anything_of_it(store: Store) -> None:
+    for number in (0, 2):
+        noon = day(number).start + timedelta(hours=12, seconds=7)
+        store.append(receipt(Window(noon, noon + timedelta(microseconds=1))))
+    (status,) = store.status(lambda _: PACIFIC, {"caiso_lmp"})
+    assert (status.covered_days, status.missing_days) == (2, (date(2026, 3, 2),))
+    (status,) = store.status(lambda _: PACIFIC)
+    assert status.covered_days == 0
+
+
 def test_part_of_a_day_is_not_the_day(store: Store) -> None:
     store.append(receipt(Window(day(0).start, day(0).start + timedelta(hours=3))))
     (status,) = store.status(lambda _: PACIFIC)

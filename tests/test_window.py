@@ -86,3 +86,12 @@ def test_a_window_needs_two_instants_in_utc_in_order() -> None:
         Window(EPOCH, EPOCH)
     with pytest.raises(ValueError, match="not in UTC"):
         Window(EPOCH.replace(tzinfo=None), EPOCH)
+
+
+def test_a_window_about_an_instant_is_written_in_full() -> None:
+    """Or two versions of one minute had the same chunk key."""
+    instant = datetime(2026, 7, 14, 9, 17, 53, tzinfo=UTC)
+    assert str(Window(instant, instant + timedelta(microseconds=1))) == (
+        "20260714T091753.000000Z/20260714T091753.000001Z"
+    )
+    assert str(market_day(date(2026, 7, 14), "America/Los_Angeles")) == "20260714T0700Z/20260715T0700Z"
