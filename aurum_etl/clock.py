@@ -178,11 +178,20 @@ class HourEnding:
         label = pl.col(self.hour).cast(pl.String)
         second = _is_second(self.flag, self.flagged, self.flag_means)
         if self.repeated:
-            second = label.str.ends_with(self.repeated)
+            second = label.str.strip_chars().str.ends_with(self.repeated)
         hour = label.str.extract(r"^\s*0?(\d{1,2})(?::?00)?" + self.repeated_pattern + r"\s*$").cast(pl.Int64)
         # Other hours than these do not exist, and 25 would quietly be an hour of the next day.
         hour = pl.when(hour.is_between(1, 24)).then(hour)
         end = pl.col(self.date) + pl.duration(hours=hour)
+        start = self._hour_before(end, second)
+        if second is not None and self.repeated:
+            # Where the wall shows the hour once, there is no second one.
+            start = pl.when(~second | (start != self._hour_before(end, None))).then(start)
+        return start
+
+    def _hour_before(self, end: pl.Expr, second: pl.Expr | None) -> pl.Expr:
+        import polars as pl
+
         by_start = _placed(end - timedelta(hours=1), self.zone, second)
         return pl.coalesce(by_start, _placed(end, self.zone, second) - timedelta(hours=1))
 
