@@ -32,7 +32,7 @@ _BLANK_LINE = re.compile(rb"(?m)^[ \t]*\r?\n")
 _COMMENTS = re.compile(rb'(?m)^"C",(.*?)\r?$')
 _NAMES = re.compile(rb'(?m)^"H",.*$')
 _FIRST_ROW = re.compile(rb'(?m)^"D",')
-_COUNT = re.compile(rb'(?:\A|\n)"T","\s*(\d+) lines"\s*\Z')
+_COUNT = re.compile(rb'(?:\A|\n)"T","\s*([\d,]+) lines"\s*\Z')
 _FOOTER_BYTES = 64
 _NO_DATA = b"No data exists"
 _GENERATED = re.compile(
@@ -73,10 +73,11 @@ def table(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa
         if names is None or count is None:
             raise SourceUnavailable(f"{where}: no line with names and none with a count: cut short?")
         body = content[rows.start() : count.start() + 1] if rows else b""
-        _demand_count(int(count[1]), body.count(b'\n"D",') + 1 if rows else 0, where)
+        promised = _number(count)
+        _demand_count(promised, body.count(b'\n"D",') + 1 if rows else 0, where)
         if rows is None:
             raise NoData(f"{where}: the report has no rows")
-        if body.count(b"\n") != int(count[1]):
+        if body.count(b"\n") != promised:
             raise SourceChanged(f"{where}: lines among the rows are of another kind than theirs")
         yield decode.csv(names[0].rstrip() + b"\n" + body, report, where)
 
@@ -103,7 +104,7 @@ def week_ahead(report: Report, path: Path, where: str, max_bytes: int) -> Iterat
         hours = [cells for cells in lines if cells[0] not in ("Day", "Date")]
         if dates is None:
             raise SourceChanged(f"{where}: no row of dates")
-        _demand_count(int(count[1]), len(hours), where)
+        _demand_count(_number(count), len(hours), where)
         if any(len(cells) != 2 + len(dates) for cells in hours):
             raise SourceChanged(f"{where}: a row has other cells than one for each of {len(dates)} days")
         rows = pl.DataFrame(
@@ -168,6 +169,10 @@ def _demand_name(report: Report, path: Path, where: str) -> None:
 def _name(path: Path, where: str) -> str:
     """What the answer is called: the name of a file, without its folders, or the request."""
     return path.name if where.endswith(path.name) else where
+
+
+def _number(count: re.Match[bytes]) -> int:
+    return int(count[1].replace(b",", b""))
 
 
 def _demand_count(promised: int, came: int, where: str) -> None:
