@@ -61,8 +61,8 @@ _READERS: Mapping[str, Callable[[Report, Path, str, int], Iterator[pa.RecordBatc
     "table": forms.table,
     "week_ahead": forms.week_ahead,
 }
-_DOOR = "isoexpress/web/reports/operations/-/tree/gen-fuel-mix"
-"""A page that hands out the cookie without which there is no report under `transform`."""
+_DOOR, _BEHIND_THE_DOOR = "isoexpress/web/reports/operations/-/tree/gen-fuel-mix", "transform/"
+"""A page that hands out a cookie, and what nobody gets without one."""
 
 
 class Isone(Adapter):
@@ -91,19 +91,14 @@ class Isone(Adapter):
 
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:
         """One request per report and day, and of some also per hour or named location; or the page in front of them."""
-        found = []
-        for report in dataset.feed.reports:
-            if report.parameters["path"].startswith("transform/"):
-                found.append(Ask(report, Request(self.iso, _DOOR, host=forms.WWW), reads=False))
-            else:
-                found += [Ask(report, request) for request in _requests(report, chunk)]
-        return found
+        reports = dataset.feed.reports
+        if any(report.parameters["path"].startswith(_BEHIND_THE_DOOR) for report in reports):
+            return [Ask(reports[0], Request(self.iso, _DOOR, host=forms.WWW), reads=False)]
+        return _asks(dataset, chunk)
 
     def after(self, dataset: Dataset, chunk: Chunk, ask: Ask, answer: Answer) -> After:  # noqa: ARG002 - the promise has them
         """The reports behind a page."""
-        if ask.reads:
-            return After()
-        return After(tuple(Ask(ask.report, request) for request in _requests(ask.report, chunk)))
+        return After() if ask.reads else After(tuple(_asks(dataset, chunk)))
 
     def auth(
         self,
@@ -124,6 +119,10 @@ class Isone(Adapter):
 
 
 ISONE = Isone()
+
+
+def _asks(dataset: Dataset, chunk: Chunk) -> list[Ask]:
+    return [Ask(report, request) for report in dataset.feed.reports for request in _requests(report, chunk)]
 
 
 def _requests(report: Report, chunk: Chunk) -> Iterator[Request]:
