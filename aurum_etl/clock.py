@@ -183,17 +183,15 @@ class HourEnding:
         # Other hours than these do not exist, and 25 would quietly be an hour of the next day.
         hour = pl.when(hour.is_between(1, 24)).then(hour)
         end = pl.col(self.date) + pl.duration(hours=hour)
-        start = self._hour_before(end, second)
-        if second is not None and self.repeated:
-            # Where the wall shows the hour once, there is no second one.
-            start = pl.when(~second | (start != self._hour_before(end, None))).then(start)
-        return start
-
-    def _hour_before(self, end: pl.Expr, second: pl.Expr | None) -> pl.Expr:
-        import polars as pl
-
         by_start = _placed(end - timedelta(hours=1), self.zone, second)
-        return pl.coalesce(by_start, _placed(end, self.zone, second) - timedelta(hours=1))
+        start = pl.coalesce(by_start, _placed(end, self.zone, second) - timedelta(hours=1))
+        if second is not None and self.repeated:
+            # Where the wall did not show this hour before, there is no second one.
+            shown, before = (
+                each.dt.convert_time_zone(self.zone).dt.hour() for each in (start, start - timedelta(hours=1))
+            )
+            start = pl.when(~second | (shown == before)).then(start)
+        return start
 
     @property
     def repeated_pattern(self) -> str:

@@ -165,7 +165,7 @@ FIVE_MINUTES = Dataset(
         _by_the_hour("api_prelim", _five_minutes("prelim", "PRELIM", unlike="final"), PRELIMINARY),
     ),
     intervals=(5,),
-    first_day=date(2017, 3, 1),
+    first_day=date(2026, 7, 27),
     lag=AFTER_A_BUSINESS_DAY,
     patience=timedelta(days=5),
     rows_per_location_day=288,
