@@ -16,20 +16,20 @@ Appears   day-ahead results about 13:00 Eastern the day before; final real-time 
 Kept      for as long as there is history; reports of prices since January 2016.
 Revised   preliminary and final results are different answers: one dataset, `final` by default, and a feed of the preliminary
           ones under the mark `PRELIM`, which final ones replace. A load forecast has as many vintages as `CreationDate`s.
-Left out  five-minute prices and the fuel mix as csv (their rows have times on the wall without a date or an offset, no
-          document shows their columns, and prices have neither names nor kinds of places); five-minute reserve prices and
-          loads as csv (likewise); `current`, which is the newest row of what a day has; 15-minute prices and hourly
-          operating reserves (empty whenever they were asked for); requirements of reserves (neither price nor what was
-          procured); `NetLoadMw` of forecasts (has always been seen equal) and the shares of regions; estimated zonal load;
-          strike prices, interchange, constraints, the morning report and the seven-day capacity forecast (no kind of the
-          contract); the dashboard's own feed (the same again, under other names); energy offers.
+Left out  five-minute prices and loads, the fuel mix and five-minute reserve prices as csv (no document shows their columns,
+          their times on the wall have no offset, and those prices have neither names nor kinds of places); `current`, which
+          is the newest row of what a day has; 15-minute prices and hourly operating reserves (empty whenever they were
+          asked for); requirements of reserves (neither a price nor what was procured); `NetLoadMw` of forecasts (has always
+          been seen equal) and the shares of regions; estimated zonal load; strike prices, interchange, constraints, the
+          morning report and the seven-day capacity forecast (no kind of the contract); the dashboard's own feed (the same
+          again, under other names); energy offers.
 
 Source: ISO New England, Web Services Data, https://www.iso-ne.com/participate/support/web-services-data; ISO Express,
         https://www.iso-ne.com/isoexpress/.
 Unsure: the labels of reports on change days, of which none has been seen; whether demand of a day, when no location is
         named, always comes with all of them; the columns of five-minute reserve prices, taken to be those of the hourly
-        ones; when preliminary results of a day are complete; which pages hand out the cookie; that `RegService` is paid by
-        MWh, while rows say USD/MW; that a place called reserve zone 7000 is the system, as the registry has it.
+        ones; when preliminary results of a day are complete; which pages hand out the cookie, and how far back forecasts of
+        wind and sun can be had; that regulation service is movement, paid by MWh, while its rows say USD/MW.
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ HOURLY = Dataset(
     # Real-time demand has been seen five days late.
     lag=timedelta(days=5),
     patience=timedelta(days=5),
-    rows_per_location_day=3 * 24,
+    # Demand of both markets, and three measures of the system alone.
+    rows_per_location_day=56,
     locations=9,
     source_url=forms.SERVICES_URL,
 )
