@@ -178,13 +178,20 @@ class HourEnding:
         label = pl.col(self.hour).cast(pl.String)
         second = _is_second(self.flag, self.flagged, self.flag_means)
         if self.repeated:
-            second = label.str.ends_with(self.repeated)
+            second = label.str.strip_chars().str.ends_with(self.repeated)
         hour = label.str.extract(r"^\s*0?(\d{1,2})(?::?00)?" + self.repeated_pattern + r"\s*$").cast(pl.Int64)
         # Other hours than these do not exist, and 25 would quietly be an hour of the next day.
         hour = pl.when(hour.is_between(1, 24)).then(hour)
         end = pl.col(self.date) + pl.duration(hours=hour)
         by_start = _placed(end - timedelta(hours=1), self.zone, second)
-        return pl.coalesce(by_start, _placed(end, self.zone, second) - timedelta(hours=1))
+        start = pl.coalesce(by_start, _placed(end, self.zone, second) - timedelta(hours=1))
+        if second is not None and self.repeated:
+            # Where the wall did not show this hour before, there is no second one.
+            shown, before = (
+                each.dt.convert_time_zone(self.zone).dt.hour() for each in (start, start - timedelta(hours=1))
+            )
+            start = pl.when(~second | (shown == before)).then(start)
+        return start
 
     @property
     def repeated_pattern(self) -> str:

@@ -374,8 +374,9 @@ def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> 
             continue
         if kind is Published.TEXT:
             continue
-        if column.null_count():
-            row = column.is_null().arg_max()
+        # Quotes with nothing between them are no word either.
+        if column.null_count() or (column == "").any():
+            row = (column.is_null() | (column == "")).arg_max()
             raise SourceChanged(f"{where}: column {name} is empty in row {(row or 0) + 1}")
         if kind is not Published.WORD:
             frame = frame.with_columns(_instants(column, kind, where))

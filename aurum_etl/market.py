@@ -103,6 +103,11 @@ class LoadType(StrEnum):
     NATIVE = "NATIVE"
     DAY_AHEAD_DEMAND = "DAY_AHEAD_DEMAND"
     REAL_TIME_DEMAND = "REAL_TIME_DEMAND"
+    STORAGE = "STORAGE"
+    """What storage draws: pumping, and charging (ISO-NE's asset-related demand)."""
+    SYSTEM_BTM = "SYSTEM_BTM"
+    """As if nothing were generated behind the meter: what is, is added back."""
+    NATIVE_BTM = "NATIVE_BTM"
 
 
 class FuelType(StrEnum):

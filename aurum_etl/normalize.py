@@ -169,8 +169,7 @@ def _is_one_of(frame: pl.DataFrame, column: str, words: list[str]) -> pl.Expr:
 
 def _split_by_time(published: pl.DataFrame, dataset: Dataset, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows that the report's clock can place, with the instants, and those with a label that the day did not have."""
-    # Once for all that follows: a clock that reads labels costs more than anything that is done with its instants.
-    timed = published.with_columns(_instants(report))
+    timed = _timed(published, report)
     if dataset.contract.is_registry:
         return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
     placed = timed.select(pl.col(_START).is_not_null() & pl.col(_END).is_not_null()).to_series()
@@ -178,6 +177,19 @@ def _split_by_time(published: pl.DataFrame, dataset: Dataset, report: Report) ->
         return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
     timeless = published.filter(~placed)
     return timed.filter(placed), rejected(timeless, "time_is_on_the_clock", report.clock.columns[-1])
+
+
+def _timed(published: pl.DataFrame, report: Report) -> pl.DataFrame:
+    """The rows with their instants, once for all that follows.
+
+    A clock that reads labels costs more than anything that is done with its instants: of text, and of times on the wall,
+    each distinct label is placed once and looked up. Instants are nearly there as they are.
+    """
+    labels = list(report.clock.columns)
+    if all(published.schema[name] == pl.Datetime("us", "UTC") for name in labels):
+        return published.with_columns(_instants(report))
+    placed = published.select(labels).unique().with_columns(_instants(report))
+    return published.join(placed, on=labels, how="left", maintain_order="left", nulls_equal=True)
 
 
 def _instants(report: Report) -> list[pl.Expr]:

@@ -68,6 +68,7 @@ def test_a_header_alone_is_no_rows() -> None:
         (b"NODE,MW\nA,NaN\n", "column MW holds"),
         (b"NODE,MW\nA,inf\n", "column MW holds"),
         (b"NODE,MW\nA,1\n,2\n", "column NODE is empty in row 2"),
+        (b'NODE,MW\n"A",1\n"",2\n', "column NODE is empty in row 2"),
         (b"NODE,MW,POS\nA,1,1\nB,1", "the last line has 2 cells, the header 3"),
         (b"NODE,MW\nA\xff,1\n", "not a readable csv"),
     ],

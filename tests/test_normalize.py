@@ -10,6 +10,7 @@ import pytest
 from aurum_etl import decode
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
+from aurum_etl.adapters.isone.prices import DAY_AHEAD as BY_LABELS
 from aurum_etl.errors import SourceChanged
 from aurum_etl.normalize import Normalized, normalize
 from tests.frames import lmp_csv
@@ -144,3 +145,21 @@ def test_no_batches_are_an_empty_frame_in_the_same_shape() -> None:
         assert [*frame.columns, "chunk_key", "ingested_at"] == sorted(
             dataset.contract.names, key=[*frame.columns, "chunk_key", "ingested_at"].index
         )
+
+
+def test_a_label_means_the_same_in_every_row_that_has_it() -> None:
+    """Labels are placed once and looked up: neither order nor repetition of them may matter."""
+    report = BY_LABELS.feed.reports[0]
+    names = ",".join(report.published)
+    cells = [(day, hour, place) for place in "BA" for day, hour in (("11/02/2025", "02X"), ("11/02/2025", "02"))]
+    cells += [("03/08/2026", "03", "A"), ("11/02/2025", "25", "B"), ("03/08/2026", "02X", "B")]
+    lines = "".join(f"{day},{hour},{place},x,HUB,1,1,0,0\n" for day, hour, place in cells)
+    found = normalize([decode.csv(f"{names}\n{lines}".encode(), report, "here")], BY_LABELS, report)
+    assert found.frame.select("iso_location_id", pl.col("interval_start").dt.to_string("%d %H")).rows() == [
+        ("A", "02 05"),
+        ("A", "02 06"),
+        ("A", "08 06"),
+        ("B", "02 05"),
+        ("B", "02 06"),
+    ]
+    assert sorted(set(found.unplaced["value"])) == ["02X", "25"]

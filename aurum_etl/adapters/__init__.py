@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _ADAPTERS = {
     Iso.CAISO: "aurum_etl.adapters.caiso:CAISO",
+    Iso.ISONE: "aurum_etl.adapters.isone:ISONE",
     Iso.MISO: "aurum_etl.adapters.miso:MISO",
     Iso.PJM: "aurum_etl.adapters.pjm:PJM",
 }

@@ -114,3 +114,15 @@ def test_intervals_tile_every_market_day(key: str) -> None:
         assert found.schema == {"start": INSTANT, "end": INSTANT}
 
     tiles()
+
+
+@pytest.mark.parametrize("day", [datetime(2026, 3, 8), datetime(2026, 7, 14), datetime(2025, 11, 2)], ids=str)  # noqa: DTZ001 - labels
+def test_an_hour_is_the_second_of_two_where_there_are_two(day: datetime) -> None:
+    """A mark on any other hour is a label that no clock shows, and not the hour itself."""
+    clock = HourEnding("date", "hour", "America/New_York", repeated="X")
+    names = [f"{number:02d}X" for number in range(1, 25)]
+    frame = pl.DataFrame({"date": [day] * 24, "hour": names}).with_columns(start=clock.interval_start())
+    placed = frame.filter(pl.col("start").is_not_null())
+    assert placed.select("hour", "start").rows() == (
+        [("02X", datetime(2025, 11, 2, 6, tzinfo=UTC))] if day.month == 11 else []
+    )

@@ -145,6 +145,23 @@ def test_load_is_native_load_and_charging(simulator: Simulator) -> None:
         assert each["Location"] == {"@LocId": "32", "$": "NEPOOL AREA"}
 
 
+@each_day
+def test_five_minute_load_has_the_sun_behind_the_meter_added_back(simulator: Simulator, day: str) -> None:
+    found = items(simulator, f"fiveminutesystemload/day/{day}")
+    assert (len(found), len(begins(found))) == (12 * HOURS[day], 12 * HOURS[day])
+    suns = defaultdict(set)
+    for each in found:
+        load, native, ard, system, reconstituted = (
+            Decimal(str(each[name]))
+            for name in ("LoadMw", "NativeLoad", "ArdDemand", "SystemLoadBtmPv", "NativeLoadBtmPv")
+        )
+        assert load == native + ard
+        assert system - load == reconstituted - native >= 0
+        suns[each["BeginDate"][11:13]].add(system - load)
+    assert suns["01"] == {0}
+    assert min(suns["12"]) > 2_000
+
+
 @pytest.mark.parametrize("market", ["realtimehourlydemand", "dayaheadhourlydemand"])
 def test_demand_is_of_zones_and_of_the_whole(simulator: Simulator, market: str) -> None:
     found = items(simulator, f"{market}/day/20260714")

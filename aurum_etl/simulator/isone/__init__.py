@@ -165,8 +165,8 @@ class IsoneSimulator:
             until = prices.published_until("rt", "final", day, now) if prefix == "Final" else so_far
             return wire.json_of(reserves.zonal(prefix, place, start, until, minutes, seed), fault)
         match resource:
-            case "hourlysysload":
-                told = power.system_load(start, so_far, seed)
+            case "hourlysysload" | "fiveminutesystemload" | "fiveminutercp":
+                told = _SO_FAR[resource](start, so_far, seed)
             case "realtimehourlydemand":
                 told = power.demand("Rt", place, start, end if now >= end + _DEMAND_DELAY else start, seed)
             case "dayaheadhourlydemand":
@@ -177,8 +177,6 @@ class IsoneSimulator:
                 told = power.region_forecast(day, now, seed)
             case "genfuelmix":
                 told = power.fuel_mix(day, now, seed)
-            case "fiveminutercp":
-                told = reserves.regulation(start, so_far, seed)
             case _:
                 raise wire.NotFound(resource)
         return wire.json_of(told, fault)
@@ -216,6 +214,12 @@ _ZONAL = {
     "hourlyprelimreserveprice": ("Prelim", 60),
     "hourlyfinalreserveprice": ("Final", 60),
     "fiveminutereserveprice": ("", 5),
+}
+# What appears as the day goes on.
+_SO_FAR: Mapping[str, Callable[[datetime, datetime, int], wire.Told]] = {
+    "hourlysysload": power.system_load,
+    "fiveminutesystemload": power.five_minute_load,
+    "fiveminutercp": reserves.regulation,
 }
 _PARTS = {"location": ("realtimehourlydemand", "dayaheadhourlydemand"), "reserveZone": tuple(_ZONAL)}
 

@@ -10,6 +10,7 @@ from aurum_etl.simulator.invented import decimal_text, load_shape, mixed
 from aurum_etl.simulator.isone import places, wire
 
 _SIZE = 15_000
+_BEHIND_THE_METER = 3_000
 _LOCATION = '"Location":{"@LocId":"{}","$":"{}"}'
 # Days before the target, and the local time: each vintage of a forecast covers the whole day.
 _VINTAGES = (
@@ -64,6 +65,30 @@ def system_load(start: datetime, end: datetime, seed: int) -> wire.Told:
     template = '{"BeginDate":"{}",' + _LOCATION + ',"Load":{},"NativeLoad":{},"ArdDemand":{}}'
     columns = ("BeginDate", "LocId", "name", "total", "native", "ard")
     return wire.Told("HourlySystemLoads", "HourlySystemLoad", template, columns, rows, "Load")
+
+
+def five_minute_load(start: datetime, end: datetime, seed: int) -> wire.Told:
+    """`fiveminutesystemload`: the same every five minutes, also with the sun behind the meter added back."""
+    stamp, hour = pl.col("start").dt.epoch("s"), pl.col("hour")
+    height = (-(((hour - 12.5) / 6.5) ** 2) + 1).clip(lower_bound=0)
+    rows = (
+        _load(wire.intervals(start, end, 5), seed, 5)
+        .with_columns(
+            ard=(mixed(stamp, seed + 10) % 600_000).cast(pl.Int64),
+            sun=(height * _BEHIND_THE_METER * 1_000).cast(pl.Int64),
+        )
+        .with_columns(total=pl.col("load") + pl.col("ard"))
+        .with_columns(
+            decimal_text(pl.col("total"), 3).alias("LoadMw"),
+            decimal_text(pl.col("load"), 3).alias("NativeLoad"),
+            decimal_text(pl.col("ard"), 3).alias("ArdDemand"),
+            decimal_text(pl.col("total") + pl.col("sun"), 3).alias("SystemLoadBtmPv"),
+            decimal_text(pl.col("load") + pl.col("sun"), 3).alias("NativeLoadBtmPv"),
+        )
+    )
+    columns = ("BeginDate", "LoadMw", "NativeLoad", "ArdDemand", "SystemLoadBtmPv", "NativeLoadBtmPv")
+    template = '{"BeginDate":"{}",' + ",".join(f'"{name}":{{}}' for name in columns[1:]) + "}"
+    return wire.Told("FiveMinSystemLoads", "FiveMinSystemLoad", template, columns, rows, "LoadMw")
 
 
 def demand(market: str, location: int | None, start: datetime, end: datetime, seed: int) -> wire.Told:
