@@ -32,6 +32,8 @@ FEEDS = {
 }
 # The hour that comes twice stands once in these sources, which say so.
 ONCE_IN_AUTUMN = {"caiso_genmix"}
+# One in a thousand real-time prices of the simulated MISO is missing, and the days of this feed move on with the clock.
+MAY_HAVE_HOLES = {"miso_lmp_rt60-prelim"}
 
 
 def load(dataset: Dataset, day: date, settings: Settings, folder: Path) -> tuple[list[Receipt], pl.DataFrame]:
@@ -81,7 +83,8 @@ def test_a_day_arrives_whole(key: str, day: date, settings: Settings, tmp_path: 
     if dataset.key in ONCE_IN_AUTUMN and day == AUTUMN:
         assert warned == {"intervals_are_published"}
         return
-    assert warned == set()
+    holes = [each.count for receipt in receipts for each in receipt.findings if each.check == "series_are_complete"]
+    assert warned == ({"series_are_complete"} if holes and key in MAY_HAVE_HOLES else set())
     if dataset.by_publication or dataset.is_of_now:
         assert frame.get_column("published_at").null_count() == (0 if dataset.by_publication else len(frame))
         return
@@ -100,5 +103,6 @@ def test_a_day_arrives_whole(key: str, day: date, settings: Settings, tmp_path: 
         grid = pl.datetime_range(
             window.start, window.end, f"{minutes}m", closed="left", time_unit="us", time_zone="UTC", eager=True
         )
-        for name, starts in series.iter_rows():
-            assert sorted(starts) == grid.to_list(), name
+        lacking = {name: set(grid) - set(starts) for name, starts in series.iter_rows()}
+        assert all(len(starts) == len(set(starts) & set(grid)) for starts in series.get_column("interval_start"))
+        assert sum(map(len, lacking.values())) == sum(holes), lacking
