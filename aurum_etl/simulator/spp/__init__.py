@@ -93,9 +93,10 @@ class SppSimulator:
                 break
         else:
             raise wire.NoSuchFile
-        if fault == "missing_hour" and "/By_Interval/" in path:
-            raise wire.NoSuchFile
         body = self._made(f"{host}{path}", kind, span, now, fault if fault in wire.CONTENT_FAULTS else None)
+        if fault == "missing_hour" and wire.has_no_rows(body):
+            # An interval that is nowhere has no file.
+            raise wire.NoSuchFile
         headers = {
             "Content-Type": "application/zip" if path.endswith(".zip") else "text/csv",
             "Last-Modified": format_datetime(kind.published(span), usegmt=True),

@@ -87,11 +87,12 @@ def floor(now: datetime, step: timedelta) -> datetime:
     return datetime.fromtimestamp(now.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
 
 
-def intervals(span: Span, step: timedelta, fault: str | None = None, *, hours: float = 1.0) -> pl.DataFrame:
+def intervals(span: Span, step: timedelta, fault: str | None = None) -> pl.DataFrame:
     """The intervals of a span in order, with their labels as `local` and `gmt`, times without a zone.
 
     `number` counts intervals and `hour` hours since 1970 and both are right whatever the fault does to the labels; so are
-    `day`, `weekday` and `clock`, the local time at the start. What is missing where an hour is, is as long as `hours`.
+    `day`, `weekday` and `clock`, the local time at the start. Faults hit each day's beginning, for those who read one day
+    of many, and that of a span of an hour or less.
     """
     ends = [span.start + step * (number + 1) for number in range((span.end - span.start) // step)]
     local = [(each - step).astimezone(CENTRAL) for each in ends]
@@ -107,12 +108,13 @@ def intervals(span: Span, step: timedelta, fault: str | None = None, *, hours: f
     )
     begin = pl.col("end").dt.epoch("s") - int(step.total_seconds())
     rows = rows.with_columns(number=begin // int(step.total_seconds()), hour=begin // 3600)
+    is_short = span.end - span.start <= HOUR
     if fault == "missing_hour":
-        return rows.filter(pl.col("end") > span.start + max(step, HOUR * hours))
+        return rows.filter((pl.col("clock") >= 1) & (not is_short))
     if fault == "off_grid":
-        is_first = pl.col("end") == pl.lit(span.start + step)
+        is_hit = (pl.col("clock") == 0) | is_short
         return rows.with_columns(
-            pl.when(is_first).then(pl.col(each) + _LATE).otherwise(each).alias(each) for each in ("local", "gmt")
+            pl.when(is_hit).then(pl.col(each) + _LATE).otherwise(each).alias(each) for each in ("local", "gmt")
         )
     return rows
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from aurum_etl.simulator.spp import charts, clock, load, mix, power, prices, reserves
 from aurum_etl.simulator.spp.places import EAST, WEST
@@ -136,10 +136,9 @@ def _days(numbers: list[int]) -> tuple[date, date]:
             case [year, month]:
                 first = date(year, month, 1)
                 return first - timedelta(1), (first + timedelta(31)).replace(day=1) - timedelta(1)
-            case [year, month, day, *_]:
+            case _:
+                year, month, day = numbers[:_DAY_PARTS]
                 return date(year, month, day) - timedelta(1), date(year, month, day)
-            case _ as never:
-                assert_never(never)
     except ValueError:
         return date.max, date.min
 

@@ -132,7 +132,8 @@ def _of_area(baa: str, area: str, seed: int, digits: int) -> pl.Expr:
     number = areas.index(area)
     chance = mixed(pl.col("hour").cast(pl.UInt64) + number * 2**40, seed + 50 + _SALTS[baa])
     fine = pl.col(baa) * shares[number] + (chance % 20_000).cast(pl.Int64)
-    return fine // 10 ** (6 - digits)
+    coarser: int = 10 ** (6 - digits)
+    return fine // coarser
 
 
 def _market_hour() -> pl.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -60,7 +60,8 @@ def of_area(baa: str, making: Making) -> bytes:
     if baa == WEST:
         rows = rows.filter(pl.col("end") > pl.lit(clock.at(clock.WEST_SINCE, 0, 0)))
     rows = power.shared(load.shaped(rows)).with_columns(load=load.five_minutes(baa, making.seed))
-    is_new = making.span.end >= clock.at(date(_STORAGE_SINCE, 1, 2), 0, 0)
+    last = making.span.end - clock.FIVE_MINUTES
+    is_new = clock.Span(last, last).day.year >= _STORAGE_SINCE
     fuels = {**_COLUMNS, **(_STORAGE if is_new else {})}
     forecast = load.missed(pl.col("load"), pl.lit(1), making.seed)
     totals = {"Load": forecast}

@@ -25,7 +25,7 @@ _KINDS = ("UN", "WIND", "LOAD", "SOLAR", "UN", "HUB")
 _ONE_WESTERN_OF = 5
 _ONE_SHARING_OF = 26
 _BUSES_OF_ONE = 10
-_WESTERN_PLACES, _FURTHER_PLACES = 1_000_000, 2_000_000
+_WESTERN_PLACES, _FURTHER_PLACES = 1_000_000, 100_000_000
 
 
 def locations(count: int) -> pl.DataFrame:
@@ -52,12 +52,13 @@ def locations(count: int) -> pl.DataFrame:
 def buses(listed: pl.DataFrame) -> pl.DataFrame:
     """The pnodes of the locations and nine times as many further ones, in the order of their names."""
     known = listed.select("pnode", "baa", "place").unique("pnode")
-    further = [
-        (f"{name}.BUS{n}", baa, _FURTHER_PLACES + place * _BUSES_OF_ONE + n)
-        for name, baa, place in known.iter_rows()
-        for n in range(1, _BUSES_OF_ONE)
-    ]
-    return pl.concat([known, pl.DataFrame(further, schema=known.schema, orient="row")]).sort("pnode")
+    numbers = pl.DataFrame({"bus": range(1, _BUSES_OF_ONE)}, schema={"bus": pl.UInt64})
+    further = known.join(numbers, how="cross").select(
+        pl.format("{}.BUS{}", "pnode", "bus").alias("pnode"),
+        "baa",
+        pl.col("place") * _BUSES_OF_ONE + pl.col("bus") + _FURTHER_PLACES,
+    )
+    return pl.concat([known, further]).sort("pnode")
 
 
 def _invented(areas: tuple[str, ...], baa: str, base: int, number: int) -> tuple[str, str, str, int]:

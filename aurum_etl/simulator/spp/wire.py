@@ -40,12 +40,13 @@ class Sheet:
 
 def numbers(units: pl.Expr, digits: int) -> pl.Expr:
     """Integers of 10⁻ᵈⁱᵍⁱᵗˢ as numbers that are printed with so many digits."""
-    return units.cast(pl.Float64) / 10**digits
+    size: int = 10**digits
+    return units.cast(pl.Float64) / size
 
 
 def fixed_text(units: pl.Expr, digits: int) -> pl.Expr:
     """The same as text, where columns differ in their digits."""
-    size = 10**digits
+    size: int = 10**digits
     text = (units.abs() // size).cast(pl.String) + "." + (units.abs() % size).cast(pl.String).str.zfill(digits)
     return pl.when(units < 0).then("-" + text).otherwise(text)
 
@@ -87,6 +88,11 @@ def csv_of(sheet: Sheet, fault: str | None) -> bytes:
         lines = f"{','.join(cells)}{end}{rest}".encode()
     below = "" if fault == "empty" else sheet.below
     return f"{','.join(header)}{sheet.newline}".encode() + lines + below.encode()
+
+
+def has_no_rows(body: bytes) -> bool:
+    """Whether a file is its header alone."""
+    return body.find(b"\n") == len(body) - 1
 
 
 def damaged(body: bytes, fault: str | None) -> bytes:
