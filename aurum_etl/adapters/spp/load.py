@@ -44,7 +44,7 @@ def _wide(path: str, every: str) -> Report:
 
 
 def _long(path: str, every: str) -> Report:
-    """A row per control zone and type: conforming and non-conforming load, which the wide form had in one."""
+    """A row per control zone and kind: conforming and non-conforming load, whose sum the wide form had."""
     return Report(
         name="HOURLY_LOAD_long",
         parameters={
@@ -65,7 +65,7 @@ def _long(path: str, every: str) -> Report:
         location="Control Zone Name",
         location_types=_ZONES,
         words={
-            "load_type": Word("Forecast Area Type", {"CF": LoadType.SYSTEM, "NC": LoadType.SYSTEM}),
+            "load_type": Word("Forecast Area Type", {"CF": LoadType.CONFORMING, "NC": LoadType.NON_CONFORMING}),
             "load_native": Word("Forecast Area Type"),
         },
     )
