@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from aurum_etl.adapters.base import Ask
 from aurum_etl.archive import Request
-from aurum_etl.dataset import LocationRule
+from aurum_etl.dataset import LocationRule, Spread
 from aurum_etl.errors import SourceChanged, SourceUnavailable
 from aurum_etl.market import Iso, LocationType
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 END, AREA = "GMTIntervalEnd", "BAA"
 MADE, VERSION = "file time", "file version"
 """What only a file's name says: when it was made, and the same as a number, so that later versions count more."""
+ZONE, KIND, ZONE_LOAD = "Control Zone Name", "Forecast Area Type", "Load MW"
+WHOLE = "HOURLY_LOAD"
+"""The kind of load in files that have a column for each control zone, and name no kind."""
 WEST_JOINED = date(2026, 4, 1)
 """The market day since which there are two balancing areas. Before it SPP was the only one, and files don't name it."""
 SYSTEMS = LocationRule(r"^(SPP|SWPW)$", LocationType.SYSTEM)
@@ -172,6 +175,9 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
             raise SourceUnavailable(f"{where}: an empty body instead of data")
         decode.demand_no_html(member.content, where)
         content, header = _as_documented(member.content)
+        if ZONE in report.published and _plain(ZONE) not in map(_plain, header):
+            yield _by_zone(content, report, where)
+            continue
         constants = _constants(report, header, made)
         batch = decode.csv(
             content,
@@ -179,6 +185,18 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
             where,
         )
         yield _with_constants(batch, constants, where) if constants else batch
+
+
+def _by_zone(content: bytes, report: Report, where: str) -> pa.RecordBatch:
+    """Load of the files that have a column for each control zone, in rows, as later ones have it."""
+    import polars as pl
+
+    from aurum_etl import decode
+
+    wide = replace(report, published={END: report.published[END]}, spread=Spread(ZONE, others=ZONE_LOAD))
+    rows = pl.DataFrame(decode.csv(content, wide, where)).unpivot(index=END, variable_name=ZONE, value_name=ZONE_LOAD)
+    words = pl.col(ZONE).cast(pl.Categorical), pl.lit(WHOLE).cast(pl.Categorical).alias(KIND)
+    return decode.to_batch(rows.with_columns(words).select(list(report.published)), where)
 
 
 def _as_documented(content: bytes) -> tuple[bytes, list[str]]:

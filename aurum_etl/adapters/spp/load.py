@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from aurum_etl.adapters.spp.files import AREA, END, MADE, SYSTEMS, VERSION
+from aurum_etl.adapters.spp.files import AREA, END, KIND, MADE, SYSTEMS, VERSION, WHOLE, ZONE, ZONE_LOAD
 from aurum_etl.clock import ByInstant, Instants
 from aurum_etl.contracts import LOAD, LOAD_FORECAST
 from aurum_etl.dataset import Dataset, Feed, LocationRule, Published, Report, Revision, Spread, Word
@@ -17,57 +17,27 @@ MID_TERM_HORIZON = (timedelta(days=2), timedelta(days=8))
 SHORT_TERM_HORIZON = (timedelta(days=2), timedelta(days=1))
 
 _PORTAL = "https://portal.spp.org/pages"
-_ZONES = (LocationRule(r"", LocationType.ZONE),)
 AREAS = (SYSTEMS, LocationRule(r"", LocationType.REGION))
-_LONG_SINCE = "2026-03-24"
+_KINDS = {WHOLE: LoadType.SYSTEM, "CF": LoadType.CONFORMING, "NC": LoadType.NON_CONFORMING}
+"""Conforming and non-conforming load are rows of their own since 2026-03-24; before, the two were one number."""
 
 
-def _wide(path: str, every: str) -> Report:
-    """A column per control zone."""
+def _hourly(path: str, every: str) -> Report:
     return Report(
-        name="HOURLY_LOAD_wide",
-        parameters={
-            "fs": "hourly-load",
-            "path": path,
-            "every": every,
-            "until": _LONG_SINCE,
-            "named": "(DAILY_)?HOURLY_LOAD-",
-        },
-        clock=Instants(END, 60, "end"),
-        published={END: Published.UTC},
-        spread=Spread("zone", others="load"),
-        values={"load": "load_mw"},
-        location="zone",
-        location_types=_ZONES,
-        words={"load_type": LoadType.SYSTEM, "load_native": "HOURLY_LOAD"},
-    )
-
-
-def _long(path: str, every: str) -> Report:
-    """A row per control zone and kind: conforming and non-conforming load, whose sum the wide form had."""
-    return Report(
-        name="HOURLY_LOAD_long",
-        parameters={
-            "fs": "hourly-load",
-            "path": path,
-            "every": every,
-            "since": _LONG_SINCE,
-            "named": "(DAILY_)?HOURLY_LOAD-",
-        },
+        name="HOURLY_LOAD",
+        parameters={"fs": "hourly-load", "path": path, "every": every, "named": "(DAILY_)?HOURLY_LOAD-"},
         clock=Instants(END, 60, "end"),
         published={
             END: Published.UTC,
-            "Control Zone Name": Published.WORD,
-            "Forecast Area Type": Published.WORD,
-            "Load MW": Published.NUMBER,
+            ZONE: Published.WORD,
+            KIND: Published.WORD,
+            ZONE_LOAD: Published.NUMBER,
         },
-        values={"Load MW": "load_mw"},
-        location="Control Zone Name",
-        location_types=_ZONES,
-        words={
-            "load_type": Word("Forecast Area Type", {"CF": LoadType.CONFORMING, "NC": LoadType.NON_CONFORMING}),
-            "load_native": Word("Forecast Area Type"),
-        },
+        spread=Spread("measure", {ZONE_LOAD: {"load": ZONE_LOAD}}),
+        values={"load": "load_mw"},
+        location=ZONE,
+        location_types=(LocationRule(r"", LocationType.ZONE),),
+        words={"load_type": Word(KIND, _KINDS), "load_native": Word(KIND)},
     )
 
 
@@ -114,20 +84,12 @@ HOURLY = Dataset(
     feeds=(
         Feed(
             "daily",
-            (
-                _wide("/{day:%Y}/DAILY_HOURLY_LOAD-{day:%Y%m%d}.csv", "day"),
-                _long("/{day:%Y}/DAILY_HOURLY_LOAD-{day:%Y%m%d}.csv", "day"),
-                _AVERAGED,
-            ),
+            (_hourly("/{day:%Y}/DAILY_HOURLY_LOAD-{day:%Y%m%d}.csv", "day"), _AVERAGED),
             span_days_all=31,
         ),
         Feed(
             "monthly",
-            (
-                _wide("/{day:%Y}/HOURLY_LOAD-{day:%Y%m}.csv", "month"),
-                _long("/{day:%Y}/HOURLY_LOAD-{day:%Y%m}.csv", "month"),
-                _AVERAGED,
-            ),
+            (_hourly("/{day:%Y}/HOURLY_LOAD-{day:%Y%m}.csv", "month"), _AVERAGED),
             span_days_all=31,
             lag=timedelta(days=35),
         ),

@@ -30,6 +30,9 @@ _UPPER_PLAINS, _UPPER_PLAINS_SINCE = "WAUE", date(2015, 10, 1)
 _LONG_SINCE = date(2026, 3, 24)
 _FINE_UNTIL = date(2016, 1, 1)
 _NOVEMBER_LINES = 744
+_WITH_NON_CONFORMING = {"KCPL", "LES", "NPPD", "OPPD", "WACM", "WAUE", "WR"}
+_NON_CONFORMING = 20
+"""One part in so many does not conform."""
 
 
 def shaped(rows: pl.DataFrame) -> pl.DataFrame:
@@ -143,6 +146,13 @@ def _market_hour() -> pl.Expr:
     return pl.when(is_midnight).then(gmt.dt.to_string("%-m/%-d/%Y")).otherwise(gmt.dt.to_string("%-m/%-d/%Y %-H:%M"))
 
 
+def _kinds(area: str, load: pl.Expr) -> list[tuple[str, pl.Expr]]:
+    """Load of an area that conforms to the weather, and that which doesn't, where there is some."""
+    if area not in _WITH_NON_CONFORMING:
+        return [("CF", load)]
+    return [("CF", load - load // _NON_CONFORMING), ("NC", load // _NON_CONFORMING)]
+
+
 def _long(making: Making, rows: pl.DataFrame) -> bytes:
     parts = [
         clock.stamped(rows).select(
@@ -150,11 +160,12 @@ def _long(making: Making, rows: pl.DataFrame) -> bytes:
             "gmt",
             balancing=pl.lit(baa),
             zone=pl.lit(area),
-            kind=pl.lit("CONTROL_ZONE"),
-            load=numbers(_of_area(baa, area, making.seed, 3), 3),
+            kind=pl.lit(kind),
+            load=numbers(load, 3),
         )
         for baa, areas in ((EAST, AREAS), (WEST, WESTERN_AREAS))
         for area in areas
+        for kind, load in _kinds(area, _of_area(baa, area, making.seed, 3))
     ]
     is_there = (pl.col("balancing") == EAST) | (pl.col("end") > pl.lit(clock.at(clock.WEST_SINCE, 0, 0)))
     made = pl.concat(parts).filter(is_there).sort("end", maintain_order=True).drop("end")
