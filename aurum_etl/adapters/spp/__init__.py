@@ -12,7 +12,8 @@ Time      every row has its interval's end in UTC, and that is read; the local l
           has a `d`, which at the full hour differs by product: both names are tried.
 Appears   day-ahead prices 13:00 to 14:00 Central the day before; five-minute files at once, the day of them as one file about
           five days later; hourly load a day later.
-Kept      since March 2014, load since 2011; the newest fuel mix for 365 days.
+Kept      prices since March 2014 and load since 2011, it is said; recordings are of 2025 and later, and of load since 2015.
+          The fuel mix by area for 365 days.
 Revised   files are replaced without a mark: `schedule.lookback_days` asks again. What load was is told by each forecast file
           that follows: the file's time is the version, and the latest counts.
 Areas     since 2026-04-01 the market has two balancing areas, SPP and SWPW, each with energy prices of its own. Files name

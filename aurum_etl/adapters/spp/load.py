@@ -10,7 +10,7 @@ from aurum_etl.contracts import LOAD, LOAD_FORECAST
 from aurum_etl.dataset import Dataset, Feed, LocationRule, Published, Report, Revision, Spread, Word
 from aurum_etl.market import Iso, LoadType, LocationType
 
-FIRST_FORECAST = date(2020, 1, 1)
+FIRST_FORECAST = date(2026, 7, 4)
 FORECAST_LAG = timedelta(hours=1)
 MID_TERM_HORIZON = (timedelta(days=2), timedelta(days=8))
 """A version tells the past 24 hours again, and reaches seven days ahead."""

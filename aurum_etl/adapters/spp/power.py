@@ -96,7 +96,7 @@ GENERATION = Dataset(
         ),
     ),
     intervals=(5,),
-    first_day=date(2011, 1, 1),
+    first_day=date(2025, 1, 1),
     lag=timedelta(days=1),
     patience=timedelta(days=2),
     rows_per_location_day=288 * len(FUELS),

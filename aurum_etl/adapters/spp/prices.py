@@ -10,8 +10,7 @@ from aurum_etl.contracts import LMP, PNODE
 from aurum_etl.dataset import Dataset, Feed, LocationRule, Published, Report, Word
 from aurum_etl.market import Iso, LocationType, Market
 
-FIRST_DAY = date(2014, 3, 1)
-"""The start of SPP's Integrated Marketplace."""
+FIRST_DAY = date(2025, 3, 19)
 DAY_AHEAD_LAG = -timedelta(hours=33)
 """Prices of a day appear between 13:00 and 14:00 of the day before."""
 DAILY_LAG = timedelta(days=5)

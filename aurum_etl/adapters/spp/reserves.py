@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from aurum_etl.adapters.spp.files import END, SYSTEMS
-from aurum_etl.adapters.spp.prices import DAILY_LAG, DAY_AHEAD_LAG, FIRST_DAY, INTERVAL_LAG
+from aurum_etl.adapters.spp.prices import DAILY_LAG, DAY_AHEAD_LAG, INTERVAL_LAG
 from aurum_etl.clock import Instants
 from aurum_etl.contracts import ASM
 from aurum_etl.dataset import Dataset, Feed, LocationRule, Published, Report, Spread, Word
@@ -15,6 +15,7 @@ from aurum_etl.market import Iso, LocationType, Market, Service
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_FIRST_DAY = date(2025, 11, 2)
 _PORTAL = "https://portal.spp.org/pages"
 _COMMON = {
     "Spin": Service.SPINNING,
@@ -75,7 +76,7 @@ DATASETS = (
             ),
         ),
         intervals=(60,),
-        first_day=FIRST_DAY,
+        first_day=_FIRST_DAY,
         lag=DAY_AHEAD_LAG,
         patience=timedelta(hours=12),
         rows_per_location_day=24 * len(_DAY_AHEAD),
@@ -108,7 +109,7 @@ DATASETS = (
             ),
         ),
         intervals=(5,),
-        first_day=FIRST_DAY,
+        first_day=_FIRST_DAY,
         lag=DAILY_LAG,
         patience=timedelta(days=5),
         rows_per_location_day=288 * len(_REAL_TIME),
