@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from aurum_etl.simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CENTRAL = ZoneInfo("America/Chicago")
 NOW = datetime(2026, 7, 14, 16, 33, tzinfo=UTC)
 """A Tuesday, 11:33 by SPP's clock: tomorrow's prices are not out."""
 SPRING = (
@@ -62,3 +64,16 @@ def listing(simulator: Simulator, system: str, folder: str) -> dict[str, dict[st
     found = {each["name"]: each for each in response.json()}
     assert len(found) == len(response.json())
     return found
+
+
+def ends(day: date, minutes: int) -> list[datetime]:
+    """What tiles a market day: the ends of its intervals in UTC."""
+    start, end = (datetime.combine(each, datetime.min.time(), CENTRAL) for each in (day, day + timedelta(1)))
+    first, step = start.astimezone(UTC), timedelta(minutes=minutes)
+    return [first + step * (number + 1) for number in range((end.astimezone(UTC) - first) // step)]
+
+
+def gmt(row: dict[str, str]) -> datetime:
+    """When the interval of a row ends."""
+    (text,) = (row[each] for each in ("GMTIntervalEnd", "GMT Interval", "GMTInterval") if each in row)
+    return datetime.strptime(text, "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
