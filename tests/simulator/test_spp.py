@@ -208,6 +208,12 @@ def test_files_that_a_spreadsheet_has_saved(spp: Simulator, day: str, header: st
         ("stlf-vs-actual", "/2026/07/14/11/OP-STLF-202607141130.csv", False),
         ("stlf-vs-actual", "/2026/07/13/00/OP-STLF-202607132355.csv", True),
         ("generation-mix-historical", "/GenMix_2026.csv", False),
+        ("generation-mix-historical", "/GenMix_9999.csv", False),
+        ("hourly-load", "/9999/HOURLY_LOAD-999912.csv", False),
+        ("hourly-load", "/9999/DAILY_HOURLY_LOAD-99991231.csv", False),
+        (REAL_TIME, "/9999/12/By_Interval/31/RTBM-LMP-SL-999912312355.csv", False),
+        (REAL_TIME, "/0001/01/By_Interval/01/RTBM-LMP-SL-000101010000.csv", False),
+        (REAL_TIME, "", False),
         ("no-such-system", "/2026/07/By_Day/DA-LMP-SL-202607140100.csv", False),
     ],
 )
@@ -261,7 +267,9 @@ def test_what_folders_hold(spp: Simulator, system: str, folder: str, some: tuple
         assert found[name]["modified"] == f"{modified:%Y-%m-%dT%H:%M:%SZ}"
 
 
-@pytest.mark.parametrize("folder", ["", "/2013", "/2026/13", "/2026/08", "/2026/07/By_Year", "/x"])
+@pytest.mark.parametrize(
+    "folder", ["", "/2013", "/2026/13", "/2026/08", "/2026/07/By_Year", "/x", "/9999/12", "/0001/01/01", "/0"]
+)
 def test_a_folder_that_is_not_there_is_empty(spp: Simulator, folder: str) -> None:
     assert listing(spp, REAL_TIME, folder) == {}
 

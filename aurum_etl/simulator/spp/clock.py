@@ -73,10 +73,12 @@ def labelled(text: str, step: timedelta) -> Span | None:
     """The interval that the name of a file means."""
     try:
         label = datetime.strptime(text.removesuffix("d"), "%Y%m%d%H%M").replace(tzinfo=UTC)
-    except ValueError:
+        ends = [label + each for each in _OFFSETS]
+        return next(
+            (Span(end - step, end) for end in ends if file_label(end, step) == text and _on_grid(end, step)), None
+        )
+    except (ValueError, OverflowError):
         return None
-    ends = (label + each for each in _OFFSETS)
-    return next((Span(end - step, end) for end in ends if file_label(end, step) == text and _on_grid(end, step)), None)
 
 
 def _on_grid(end: datetime, step: timedelta) -> bool:
