@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from aurum_etl.simulator.invented import PRICE_UNIT, energy_prices, mixed
+from aurum_etl.simulator.invented import PRICE_UNIT, decimal_text, energy_prices, mixed
 from aurum_etl.simulator.spp import clock
 from aurum_etl.simulator.spp.places import EAST, WEST
-from aurum_etl.simulator.spp.wire import Sheet, csv_of, numbers, stripped_text
+from aurum_etl.simulator.spp.wire import Sheet, csv_of, numbers
 
 if TYPE_CHECKING:
     from aurum_etl.simulator.spp.making import Making
@@ -144,7 +144,8 @@ def _written(
     header = [*(name for name, _ in kept), *_PRICES, *(name for name, _ in tail)]
     if is_shouted:
         header = [name.upper().replace(" ", "_") for name in header]
-    texts = [stripped_text(pl.col(name), 4) if is_resaved else numbers(pl.col(name), 4) for name in _PRICES]
+    # A spreadsheet leaves no zeros at the end.
+    texts = [decimal_text(pl.col(name), 4) if is_resaved else numbers(pl.col(name), 4) for name in _PRICES]
     rows = made.select(
         *(column for _, column in kept),
         *(text.alias(name) for text, name in zip(texts, _PRICES, strict=True)),
