@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aurum_etl.simulator.spp.files import Kind, Standing
 
 _LOCATIONS = 1_542
-_CACHED_BODIES = 64
+_CACHED_BYTES = 256_000_000
 _BROWSER, _CHARTS = "/file-browser-api/", "/chart-api"
 _DOWNLOAD = f"{_BROWSER}download/"
 _HTML = b"<html><body>The portal is under maintenance</body></html>"
@@ -113,7 +113,7 @@ class SppSimulator:
             body = kind.made(Making(self._seed, span, now, self._locations, self._buses, fault))
             if fault is None:
                 self._cache[identity] = body
-                while len(self._cache) > _CACHED_BODIES:
+                while sum(map(len, self._cache.values())) > _CACHED_BYTES:
                     self._cache.popitem(last=False)
             return body
 

@@ -17,6 +17,7 @@ WEST_SINCE = date(2026, 4, 1)
 """The day on which the western balancing area joined, and files got its column."""
 STAMP = "%m/%d/%Y %H:%M:%S"
 FIVE_MINUTES, HOUR = timedelta(minutes=5), timedelta(hours=1)
+_SHORTEST_DAY = timedelta(hours=23)
 _LATE = timedelta(minutes=7)
 _OFFSETS = (timedelta(hours=5), timedelta(hours=6))
 
@@ -72,10 +73,12 @@ def labelled(text: str, step: timedelta) -> Span | None:
     """The interval that the name of a file means."""
     try:
         label = datetime.strptime(text.removesuffix("d"), "%Y%m%d%H%M").replace(tzinfo=UTC)
-    except ValueError:
+        ends = [label + each for each in _OFFSETS]
+        return next(
+            (Span(end - step, end) for end in ends if file_label(end, step) == text and _on_grid(end, step)), None
+        )
+    except (ValueError, OverflowError):
         return None
-    ends = (label + each for each in _OFFSETS)
-    return next((Span(end - step, end) for end in ends if file_label(end, step) == text and _on_grid(end, step)), None)
 
 
 def _on_grid(end: datetime, step: timedelta) -> bool:
@@ -92,7 +95,7 @@ def intervals(span: Span, step: timedelta, fault: str | None = None) -> pl.DataF
 
     `number` counts intervals and `hour` hours since 1970 and both are right whatever the fault does to the labels; so are
     `day`, `weekday` and `clock`, the local time at the start. Faults hit each day's beginning, for those who read one day
-    of many, and that of a span of an hour or less.
+    of many, and that of a span which is shorter than one.
     """
     ends = [span.start + step * (number + 1) for number in range((span.end - span.start) // step)]
     local = [(each - step).astimezone(CENTRAL) for each in ends]
@@ -108,11 +111,12 @@ def intervals(span: Span, step: timedelta, fault: str | None = None) -> pl.DataF
     )
     begin = pl.col("end").dt.epoch("s") - int(step.total_seconds())
     rows = rows.with_columns(number=begin // int(step.total_seconds()), hour=begin // 3600)
-    is_short = span.end - span.start <= HOUR
+    is_short = span.end - span.start < _SHORTEST_DAY
     if fault == "missing_hour":
-        return rows.filter((pl.col("clock") >= 1) & (not is_short))
+        is_hit = pl.col("end") <= pl.lit(span.start + HOUR) if is_short else pl.col("clock") < 1
+        return rows.filter(~is_hit)
     if fault == "off_grid":
-        is_hit = (pl.col("clock") == 0) | is_short
+        is_hit = pl.col("end") == pl.lit(span.start + step) if is_short else pl.col("clock") == 0
         return rows.with_columns(
             pl.when(is_hit).then(pl.col(each) + _LATE).otherwise(each).alias(each) for each in ("local", "gmt")
         )

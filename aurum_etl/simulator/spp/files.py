@@ -139,7 +139,7 @@ def _days(numbers: list[int]) -> tuple[date, date]:
             case _:
                 year, month, day = numbers[:_DAY_PARTS]
                 return date(year, month, day) - timedelta(1), date(year, month, day)
-    except ValueError:
+    except (ValueError, OverflowError):
         return date.max, date.min
 
 
@@ -147,7 +147,7 @@ def _dated(pattern: str, form: str, of: Callable[[date], Span], days: Callable[[
     def meant(text: str) -> Span | None:
         try:
             return of(datetime.strptime(text, form).replace(tzinfo=UTC).date())
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     def within(day: date) -> Iterator[Span]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from aurum_etl.simulator.invented import PRICE_UNIT, energy_prices, mixed
+from aurum_etl.simulator.invented import PRICE_UNIT, decimal_text, energy_prices, mixed
 from aurum_etl.simulator.spp import clock
 from aurum_etl.simulator.spp.places import EAST, WEST
-from aurum_etl.simulator.spp.wire import Sheet, csv_of, numbers, stripped_text
+from aurum_etl.simulator.spp.wire import Sheet, csv_of, numbers
 
 if TYPE_CHECKING:
     from aurum_etl.simulator.spp.making import Making
@@ -36,7 +36,8 @@ def _energy(rows: pl.DataFrame, market: Market, baa: str, seed: int) -> pl.DataF
     days = list(hours.select("day", "clock").iter_rows())
     prices = energy_prices(days, hours.get_column("hour").to_list(), salt)
     hours = hours.select("hour", usual=pl.Series([each // _STEPS for each in prices], dtype=pl.Int64))
-    chance = mixed(pl.col("number"), salt + 10)
+    rows = rows.with_columns(chance=mixed(pl.col("number"), salt + 10))
+    chance = pl.col("chance")
     wander = (chance % 120_001).cast(pl.Int64) - 60_000
     spike = pl.when((chance // 2**20 % 400) == 7).then(2_600_000).otherwise(0)
     extra = wander + spike if market == "rt" else wander // 4
@@ -61,19 +62,23 @@ def cells(rows: pl.DataFrame, places: pl.DataFrame, market: Market, seed: int) -
         .join(energies.select("baa", "end", "number", "energy", "local", "gmt"), on="baa", how="inner")
         .sort("end", "order")
     )
-    chance = mixed(pl.col("place") * 2**34 + pl.col("number").cast(pl.UInt64), salt + 20)
-    share = (mixed(pl.col("place"), seed + 21) % 901).cast(pl.Int64) - 450
-    is_free = (mixed(pl.col("number"), salt + 22) % 9 == 0) | (pl.col("energy") == 0)
-    level = (mixed(pl.col("place") * 2**34 + pl.col("number").cast(pl.UInt64) // 12, salt + 23) % 400_000).cast(
-        pl.Int64
+    cell = pl.col("place") * 2**34
+    moment = pl.col("number").cast(pl.UInt64)
+    made = made.with_columns(
+        chance=mixed(cell + moment, salt + 20),
+        level=mixed(cell + moment // 12, salt + 23),
+        share=mixed(pl.col("place"), seed + 21),
+        is_free=(mixed(pl.col("number"), salt + 22) % 9 == 0) | (pl.col("energy") == 0),
     )
-    congested = (chance // 8 % 60_001).cast(pl.Int64) - 30_000 + level - 200_000
+    chance, energy = pl.col("chance"), pl.col("energy")
+    wander = (chance // 8 % 60_001).cast(pl.Int64) - 30_000
+    congested = wander + (pl.col("level") % 400_000).cast(pl.Int64) - 200_000
     is_west = pl.col("baa") == WEST
     return (
         made.with_columns(
-            MLC=pl.col("energy") * share // 10_000,
-            MCC=pl.when(is_free).then(0).when(is_west).then(congested // 100).otherwise(congested),
-            MEC=pl.col("energy") + pl.when((pl.col("energy") != 0) & (chance % 4 == 0)).then(1).otherwise(0),
+            MLC=energy * ((pl.col("share") % 901).cast(pl.Int64) - 450) // 10_000,
+            MCC=pl.when("is_free").then(0).when(is_west).then(congested // 100).otherwise(congested),
+            MEC=energy + pl.when((energy != 0) & (chance % 4 == 0)).then(1).otherwise(0),
             is_void=is_west & (chance // 2**30 % 50 == 0),
         )
         .with_columns(pl.when("is_void").then(0).otherwise(each).alias(each) for each in _PRICES[1:])
@@ -139,7 +144,8 @@ def _written(
     header = [*(name for name, _ in kept), *_PRICES, *(name for name, _ in tail)]
     if is_shouted:
         header = [name.upper().replace(" ", "_") for name in header]
-    texts = [stripped_text(pl.col(name), 4) if is_resaved else numbers(pl.col(name), 4) for name in _PRICES]
+    # A spreadsheet leaves no zeros at the end.
+    texts = [decimal_text(pl.col(name), 4) if is_resaved else numbers(pl.col(name), 4) for name in _PRICES]
     rows = made.select(
         *(column for _, column in kept),
         *(text.alias(name) for text, name in zip(texts, _PRICES, strict=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -72,35 +73,52 @@ def _in_zones(making: Making, step: timedelta) -> pl.DataFrame:
 def _prices(
     making: Making, step: timedelta, products: Mapping[str, str], salt: int, tail: tuple[str, ...] = ()
 ) -> bytes:
-    rows = _in_zones(making, step)
+    rows = _with_prices(_in_zones(making, step), tuple(products.values()), making.seed + salt)
     made = rows.select(
         "local",
         "gmt",
         "zone",
-        *(numbers(_price(each, making.seed + salt), 4).alias(name) for name, each in products.items()),
+        *(numbers(pl.col(each), 4).alias(name) for name, each in products.items()),
         *(pl.col("baa").alias(each) for each in tail),
     )
     header = ("Interval", "GMTIntervalEnd", "Reserve Zone", *products, *tail)
     return csv_of(Sheet(header, made, value=3, word=2), making.fault)
 
 
-def _price(product: str, seed: int) -> pl.Expr:
-    """A price that all zones of an area have, and now and then one of them a dearer one."""
-    number = list(_USUAL).index(product)
+def _with_prices(rows: pl.DataFrame, products: tuple[str, ...], seed: int) -> pl.DataFrame:
+    """With a price of each product that all zones of an area have, and now and then one of them a dearer one.
+
+    Chances are columns of their own: within one expression they would be worked out again wherever they are used.
+    """
     moment = pl.col("number").cast(pl.UInt64)
     area = moment * 2 + (pl.col("baa") == WEST).cast(pl.UInt64)
-    chance = mixed(area + number * 2**40, seed + 60)
-    usual = _USUAL[product]
-    price = usual * (600 + (chance % 800).cast(pl.Int64)) // 1000
-    rare = pl.when(chance // 2**12 % 30 == 7).then((chance // 2**20 % 300_000).cast(pl.Int64)).otherwise(0)
-    none = pl.when(chance // 2**12 % 30 == 8).then(0).otherwise(price + rare)
-    dearer = mixed(moment + pl.col("place").cast(pl.UInt64) * 2**48 + number * 2**40, seed + 61)
-    return none + pl.when((dearer % 60 == 0) & (none > 0)).then((dearer // 64 % 9_000).cast(pl.Int64)).otherwise(0)
+    zone = moment + pl.col("place").cast(pl.UInt64) * 2**48
+    keys = {each: list(_USUAL).index(each) * 2**40 for each in products}
+    rows = rows.with_columns(area=area, zone_cell=zone)
+    chances = [mixed(pl.col("area") + key, seed + 60).alias(f"chance_{each}") for each, key in keys.items()]
+    chances += [mixed(pl.col("zone_cell") + key, seed + 61).alias(f"dearer_{each}") for each, key in keys.items()]
+    common = rows.with_columns(chances).with_columns(_of_area(each) for each in products)
+    return common.with_columns(pl.col(each) + _dearer(each) for each in products)
+
+
+def _of_area(product: str) -> pl.Expr:
+    """Usually a little more or less than usual, seldom much more, seldom nothing."""
+    chance = pl.col(f"chance_{product}")
+    price = _USUAL[product] * (600 + (chance % 800).cast(pl.Int64)) // 1000
+    luck = chance // 2**12 % 30
+    much = (chance // 2**20 % 300_000).cast(pl.Int64)
+    return pl.when(luck == 7).then(price + much).when(luck == 8).then(0).otherwise(price).alias(product)
+
+
+def _dearer(product: str) -> pl.Expr:
+    chance = pl.col(f"dearer_{product}")
+    is_dearer = (chance % 60 == 0) & (pl.col(product) > 0)
+    return pl.when(is_dearer).then((chance // 64 % 9_000).cast(pl.Int64)).otherwise(0)
 
 
 def _amount(name: str, usual: int, seed: int) -> pl.Expr:
     """About that much, in 0.001 MW."""
-    cell = pl.col("number").cast(pl.UInt64) + sum(map(ord, name)) * 2**40
+    cell = pl.col("number").cast(pl.UInt64) + zlib.crc32(name.encode()) * 2**24
     chance = mixed(cell, seed + 62)
     return usual * (800 + (chance % 401).cast(pl.Int64))
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from aurum_etl.simulator.invented import decimal_text
-
 CONTENT_FAULTS = frozenset(
     {"wrong_header", "text_in_number", "off_grid", "duplicate_rows", "missing_hour", "unknown_word", "empty"}
 )
@@ -49,11 +47,6 @@ def fixed_text(units: pl.Expr, digits: int) -> pl.Expr:
     size: int = 10**digits
     text = (units.abs() // size).cast(pl.String) + "." + (units.abs() % size).cast(pl.String).str.zfill(digits)
     return pl.when(units < 0).then("-" + text).otherwise(text)
-
-
-def stripped_text(units: pl.Expr, digits: int) -> pl.Expr:
-    """As a spreadsheet leaves it: without zeros at the end."""
-    return decimal_text(units, digits)
 
 
 def csv_of(sheet: Sheet, fault: str | None) -> bytes:
