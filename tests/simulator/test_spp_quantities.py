@@ -73,8 +73,11 @@ def test_hourly_load_goes_down_since_then(spp: Simulator, day: date, zones: dict
     names = "Market Hour, Balancing Area Name, Control Zone Name, Forecast Area Type, Load MW"
     assert response.text.startswith(f"{names}\r\n")
     rows = table(response)
-    stamps = [datetime.strptime(row["Market Hour"], "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC) for row in rows]
-    assert Counter(stamps) == dict.fromkeys(ends(day, 60), sum(zones.values()))
+    for kind, some in {"CF": sum(zones.values()), "NC": 5 + len(zones)}.items():
+        of_kind = [row["Market Hour"] for row in rows if row["Forecast Area Type"] == kind]
+        stamps = [datetime.strptime(each, "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC) for each in of_kind]
+        assert Counter(stamps) == dict.fromkeys(ends(day, 60), some)
+    assert {row["Forecast Area Type"] for row in rows} == {"CF", "NC"}
     pairs = {(row["Balancing Area Name"], row["Control Zone Name"]) for row in rows}
     assert Counter(area for area, _ in pairs) == zones
 
