@@ -37,8 +37,10 @@ ANY_NUMBER = 1000
 
 _ZONE = ZoneInfo(Iso.SPP.timezone)
 _HOUR, _FIVE_MINUTES = timedelta(hours=1), timedelta(minutes=5)
-_NOON, _NEXT_NIGHT = timedelta(hours=12), timedelta(hours=27)
-_REPEATED = timedelta(minutes=30)
+_PAST_HOURS = (timedelta(hours=12), timedelta(hours=27))
+"""When the two files are made that tell what a day's hours were: each tells the past 24, and a day may have one more."""
+_PAST_INTERVALS = timedelta(minutes=30)
+"""How long the last intervals of a day are told after it: files are known to tell some ten minutes."""
 _VARIANTS = {
     "gmtinterval": END,
     "gmtmktinterval": END,
@@ -49,6 +51,9 @@ _VARIANTS = {
 }
 """What the same columns are called in other files and years, without blanks, underscores and capitals."""
 _NO_ROW = re.compile(rb"(?m)^[ \t,]+(?:\r?\n|\Z)")
+_ALWAYS = (("since", "0001-01-01"), ("until", "9999-12-31"))
+_FIRSTS: dict[str, dict[str, int]] = {"registry": {}, "day": {}, "month": {"day": 1}, "year": {"month": 1, "day": 1}}
+"""What the first day of each file's span has, by how often there is one."""
 _STAMP = re.compile(r"-(\d{12})(d?)(?![\da-zA-Z])")
 
 
@@ -66,10 +71,6 @@ def asks(report: Report, days: Sequence[date]) -> list[Ask]:
         return [_ask_of_days(report, day) for day in dict.fromkeys(day.replace(**_FIRSTS[every]) for day in days)]
     step = _HOUR if every.endswith("hours") else _FIVE_MINUTES
     return [_ask_named(report, end, step) for day in days for end in _ends(day, every)]
-
-
-_ALWAYS = (("since", "0001-01-01"), ("until", "9999-12-31"))
-_FIRSTS: dict[str, dict[str, int]] = {"registry": {}, "day": {}, "month": {"day": 1}, "year": {"month": 1, "day": 1}}
 
 
 def _ask(report: Report, path: str, otherwise: Ask | None = None) -> Ask:
@@ -98,19 +99,17 @@ def _ends(day: date, every: str) -> list[datetime]:
     """The instants that a market day's files are named after.
 
     Prices are in files of their own for each interval, which are named after its end; forecasts are named after when they
-    were made. What was is told again by the files that come later: of the past 24 hours, and of some ten minutes.
+    were made; and what was is told by the forecasts that come later.
     """
-    midnight, next_midnight = (
-        _instant(datetime.combine(each, datetime.min.time())) for each in (day, day + timedelta(1))
-    )
+    wall = datetime.combine(day, datetime.min.time())
     if every == "past hours":
-        noon = datetime.combine(day, datetime.min.time()) + _NOON
-        return [_instant(noon), _instant(noon - _NOON + _NEXT_NIGHT)]
+        return [_instant(wall + later) for later in _PAST_HOURS]
+    midnight, next_midnight = _instant(wall), _instant(wall + timedelta(1))
     first, last, step = {
         "hours": (midnight, next_midnight - _HOUR, _HOUR),
         "five minutes": (midnight, next_midnight - _FIVE_MINUTES, _FIVE_MINUTES),
         "intervals": (midnight + _FIVE_MINUTES, next_midnight, _FIVE_MINUTES),
-        "past intervals": (midnight + _FIVE_MINUTES, next_midnight + _REPEATED, _FIVE_MINUTES),
+        "past intervals": (midnight + _FIVE_MINUTES, next_midnight + _PAST_INTERVALS, _FIVE_MINUTES),
     }[every]
     return [first + number * step for number in range((last - first) // step + 1)]
 
@@ -168,7 +167,7 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
 
     name = where.rpartition("/")[2]
     if not re.search(rf"(?<![A-Za-z0-9-]){report.parameters['named']}", name):
-        raise SourceChanged(f"{where}: by its name it is no {report.name}, and files of other prices look the same")
+        raise SourceChanged(f"{where}: by its name it is no {report.name}, and files of other products look the same")
     made = file_time(name, where) if {MADE, VERSION} & set(report.published) else None
     for member in decode.file_members(path, where, max_bytes):
         if not member.content.strip():
