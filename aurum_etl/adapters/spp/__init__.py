@@ -15,10 +15,12 @@ Appears   day-ahead prices 13:00 to 14:00 Central the day before; five-minute fi
 Kept      prices since March 2014 and load since 2011, it is said; recordings are of 2025 and later, and of load since 2015.
           The fuel mix by area for 365 days.
 Revised   files are replaced without a mark: `schedule.lookback_days` asks again. What load was is told by each forecast file
-          that follows: the file's time is the version, and the latest counts.
+          that follows: the file's time, in UTC, is the version, and the latest counts.
 Areas     since 2026-04-01 the market has two balancing areas, SPP and SWPW, each with energy prices of its own. Files name
           them in `BAA`, anywhere in the line; before, every file is of SPP, and says nothing. Totals of the market are not
-          published, and are the sum of the two.
+          published, and are the sum of the two. Control zones and reserve zones lie within them.
+Load      of control zones is one number until 2026-03-23, and in rows of conforming (`CF`) and non-conforming load (`NC`)
+          since then, whose sum continues it.
 Left out  prices by bus: a settlement location's price is its Pnode's (no Pnode of a recorded day has two), some Pnodes have
           the name of a location, and the two have one key and one scope, so that loading the one would take away the other;
           repriced intervals in `RePrice`, whose names are not known (the file of the day comes later); monthly and yearly
