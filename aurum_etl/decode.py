@@ -458,6 +458,8 @@ def _instants(column: pl.Series, kind: Published, where: str) -> pl.Series:
 def _wall_clock(text: pl.Series) -> pl.Series:
     """Dates and times of day, in whichever of the known forms each is written."""
     found = pl.repeat(None, len(text), dtype=pl.Datetime("us"), eager=True)
+    # A year of two digits would be one of the first century (SPP's load before 2015: `1/1/11 7:00`).
+    text = text.str.replace(r"^(\d{1,2}/\d{1,2}/)(\d\d)(?:\b)", "${1}20${2}")
     for form in _WALL_CLOCK_FORMS:
         if found.null_count() == 0:
             break

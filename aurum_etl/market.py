@@ -98,6 +98,9 @@ class LoadType(StrEnum):
     """Which load is meant, across ISOs; the ISO's own word stays in `load_native`."""
 
     METERED = "METERED"
+    CONFORMING = "CONFORMING"
+    """What follows the weather; with what does not, all there is (SPP)."""
+    NON_CONFORMING = "NON_CONFORMING"
     INSTANTANEOUS = "INSTANTANEOUS"
     SYSTEM = "SYSTEM"
     NATIVE = "NATIVE"

@@ -17,6 +17,7 @@ _ADAPTERS = {
     Iso.ISONE: "aurum_etl.adapters.isone:ISONE",
     Iso.MISO: "aurum_etl.adapters.miso:MISO",
     Iso.PJM: "aurum_etl.adapters.pjm:PJM",
+    Iso.SPP: "aurum_etl.adapters.spp:SPP",
 }
 
 

@@ -34,6 +34,8 @@ class Ask:
     request: Request
     reads: bool = True
     """Whether the answer holds rows: a list of documents only leads to those that do."""
+    otherwise: Ask | None = None
+    """What to ask for in its place where there is nothing: the same under another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,11 @@ def fetch(adapter: Adapter, dataset: Dataset, chunk: Chunk, source: Source, max_
             try:
                 read, answer = _read(adapter, ask, source, chunk, max_bytes, coming)
             except NothingThere as reason:
-                coming.nothing.append(str(reason))
                 coming.origins.add(reason.answer.origin)
+                if ask.otherwise is not None:
+                    waiting.append(ask.otherwise)
+                else:
+                    coming.nothing.append(str(reason))
                 continue
             rows += read
             after = adapter.after(dataset, chunk, ask, answer)

@@ -18,6 +18,7 @@ from aurum_etl.simulator.ercot import ErcotSimulator
 from aurum_etl.simulator.isone import IsoneSimulator
 from aurum_etl.simulator.miso import MisoSimulator
 from aurum_etl.simulator.pjm import PjmSimulator
+from aurum_etl.simulator.spp import SppSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +36,7 @@ class _Kind(Protocol):
     def __call__(self, *, seed: int, nodes: int | None, now: Callable[[], datetime]) -> IsoSimulator: ...
 
 
-_ISOS: tuple[_Kind, ...] = (CaisoSimulator, ErcotSimulator, IsoneSimulator, MisoSimulator, PjmSimulator)
+_ISOS: tuple[_Kind, ...] = (CaisoSimulator, ErcotSimulator, IsoneSimulator, MisoSimulator, PjmSimulator, SppSimulator)
 
 
 class Simulator:
