@@ -176,6 +176,8 @@ class Feed:
     """The same for a chunk of all locations or a class."""
     kept_days: int | None = None
     """How many market days before today the ISO serves; None for as long as there is history."""
+    since: date | None = None
+    """The oldest market day that it serves, where another feed of the dataset has older ones."""
     latest_only: bool = False
     """Whether it serves what is newest and nothing else: a run takes that, whatever it is."""
     lag: timedelta | None = None

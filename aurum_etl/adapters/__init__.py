@@ -16,6 +16,7 @@ _ADAPTERS = {
     Iso.CAISO: "aurum_etl.adapters.caiso:CAISO",
     Iso.MISO: "aurum_etl.adapters.miso:MISO",
     Iso.PJM: "aurum_etl.adapters.pjm:PJM",
+    Iso.ERCOT: "aurum_etl.adapters.ercot:ERCOT",
 }
 
 
