@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from aurum_etl.adapters.ercot import forms
-from aurum_etl.adapters.ercot.asking import BY_DAY, BY_STAMP, MOST, POSTED_FROM, POSTED_TO
-from aurum_etl.adapters.ercot.prices import DOCUMENTS_SINCE, SOURCE_URL, rows_of, three_feeds
-from aurum_etl.clock import ByWallClock, HourEnding
+from aurum_etl.adapters.ercot.asking import BY_DAY, MOST, POSTED_FROM, POSTED_TO
+from aurum_etl.adapters.ercot.prices import DOCUMENTS_SINCE, SOURCE_URL, feeds_of, rows_of
+from aurum_etl.clock import HourEnding
 from aurum_etl.contracts import LOAD, LOAD_FORECAST
 from aurum_etl.dataset import Dataset, LocationRule, Published, Report, Spread, Word
 from aurum_etl.market import Iso, LoadType, LocationType
@@ -80,9 +80,9 @@ ACTUAL = Dataset(
     iso=Iso.ERCOT,
     contract=LOAD,
     title="actual hourly load, by weather zone and by forecast zone",
-    feeds=three_feeds(
-        (_BY_WEATHER_ZONE[0], _BY_FORECAST_ZONE[0]),
+    feeds=feeds_of(
         (_BY_WEATHER_ZONE[1], _BY_FORECAST_ZONE[1]),
+        (_BY_WEATHER_ZONE[0], _BY_FORECAST_ZONE[0]),
         kept_days=31,
         span_days=31,
         span_days_all=31,
@@ -120,39 +120,27 @@ def _forecast(name: str, product: str, type_id: int, zones: tuple[str, ...], mod
     )
 
 
-_ONE_MODEL = (
-    # Since 2025 the repeated hour has the label of the hour after it.
-    _forecast(
-        "LFCCONGESTNP3560", "NP3-560-CD", 12311, _FORECAST_FORECAST_ZONES, "NP3-560-CD", **{forms.MISLABELED: "yes"}
-    ),
-    _forecast("LFCWEATHERNP3561", "NP3-561-CD", 12312, _FORECAST_WEATHER_ZONES, "NP3-561-CD"),
-)
-_BY_MODEL = _forecast("LFCMODWEATHERNP3565", "NP3-565-CD", 14837, _FORECAST_WEATHER_ZONES, Word("Model"))
-_ROWS_BY_MODEL = Report(
-    **rows_of("NP3-565-CD", "lf_by_model_weather_zone", **{BY_STAMP: "postedDatetime"}),
-    published={
-        "postedDatetime": Published.WALL_CLOCK,
-        **_columns(_FORECAST_WEATHER_ZONES, "SystemTotal", "DeliveryDate"),
-        "Model": Published.WORD,
-    },
-    **_spread(_FORECAST_WEATHER_ZONES, "SystemTotal", "DeliveryDate"),
-    words={"forecast_model": Word("Model")},
-    published_at=ByWallClock("postedDatetime", forms.ZONE),
-)
-
 FORECAST = Dataset(
     key="ercot_load_forecast",
     iso=Iso.ERCOT,
     contract=LOAD_FORECAST,
     title="hourly load forecasts of eight days, by zone and by model, in the version of every hour",
-    feeds=three_feeds(
-        # The rows of those with one model cannot be queried: their documents come from the archive.
-        (_ROWS_BY_MODEL, *_ONE_MODEL),
-        # A file of many models has all columns of one without: it is tried first.
-        (_BY_MODEL, *_ONE_MODEL),
+    feeds=feeds_of(
+        (
+            # A file of many models has all columns of one without: it is tried first.
+            _forecast("LFCMODWEATHERNP3565", "NP3-565-CD", 14837, _FORECAST_WEATHER_ZONES, Word("Model")),
+            _forecast("LFCWEATHERNP3561", "NP3-561-CD", 12312, _FORECAST_WEATHER_ZONES, "NP3-561-CD"),
+            # Since 2025 the repeated hour has the label of the hour after it.
+            _forecast(
+                "LFCCONGESTNP3560",
+                "NP3-560-CD",
+                12311,
+                _FORECAST_FORECAST_ZONES,
+                "NP3-560-CD",
+                **{forms.MISLABELED: "yes"},
+            ),
+        ),
         kept_days=7,
-        span_days=1,
-        span_days_all=1,
     ),
     intervals=(60,),
     first_day=DOCUMENTS_SINCE,

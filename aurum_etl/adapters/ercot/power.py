@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aurum_etl.adapters.ercot import forms
-from aurum_etl.adapters.ercot.asking import BY_STAMP, MOST, PATH
-from aurum_etl.adapters.ercot.prices import DOCUMENTS_SINCE, SOURCE_URL, rows_of, three_feeds
-from aurum_etl.clock import ByWallClock, HourEnding, Instants
+from aurum_etl.adapters.ercot.asking import MOST, PATH
+from aurum_etl.adapters.ercot.prices import DOCUMENTS_SINCE, SOURCE_URL, feeds_of
+from aurum_etl.clock import HourEnding, Instants
 from aurum_etl.contracts import GENMIX, RENEWABLE_FORECAST
 from aurum_etl.dataset import Dataset, Feed, LocationRule, Published, Report, Spread, Word
 from aurum_etl.market import FuelType, Iso, LocationType
@@ -57,13 +57,7 @@ GENERATION = Dataset(
     source_url="https://www.ercot.com/gridmktinfo/dashboards/fuelmix",
 )
 
-# Load zones and regions, by what follows the name of the model: in json, and in csv.
-_LOAD_ZONES = {
-    "LZ_SOUTH_HOUSTON": ("LoadZoneSouthHouston", "_LZ_SOUTH_HOUSTON"),
-    "LZ_WEST": ("LoadZoneWest", "_LZ_WEST"),
-    "LZ_NORTH": ("LoadZoneNorth", "_LZ_NORTH"),
-}
-_SYSTEM = {Iso.ERCOT.value: ("SystemWide", "_SYSTEM_WIDE")}
+_LOAD_ZONES = ("LZ_SOUTH_HOUSTON", "LZ_WEST", "LZ_NORTH")
 _WIND_REGIONS = ("Panhandle", "Coastal", "South", "West", "North")
 _SOLAR_REGIONS = ("CenterWest", "NorthWest", "FarWest", "FarEast", "SouthEast", "CenterEast")
 _PLACES = (
@@ -71,62 +65,35 @@ _PLACES = (
     LocationRule(r"^LZ_", LocationType.ZONE),
     LocationRule(r"", LocationType.REGION),
 )
-
-
-def _both(
-    product: str,
-    path: str,
-    name: str,
-    type_id: int,
-    fuel: tuple[str, FuelType],
-    models: tuple[str, str],
-    places: Mapping[str, tuple[str, str]],
-) -> tuple[Report, Report]:
-    """By the public API, and as a document."""
-    return (
-        Report(
-            **rows_of(product, path, **{BY_STAMP: "postedDatetime"}),
-            **_forecasts(
-                fuel, models, {place: names[0] for place, names in places.items()}, "deliveryDate", "hourEnding"
-            ),
-            published={
-                "postedDatetime": Published.WALL_CLOCK,
-                **_columns(models, [names[0] for names in places.values()], "deliveryDate", "hourEnding"),
-            },
-            published_at=ByWallClock("postedDatetime", forms.ZONE),
-        ),
-        Report(
-            **forms.documents_of(
-                name,
-                product,
-                type_id,
-                _columns(models, [names[1] for names in places.values()], "DELIVERY_DATE", "HOUR_ENDING"),
-                **{forms.DATED: "yes", MOST: "1000"},
-            ),
-            **_forecasts(
-                fuel, models, {place: names[1] for place, names in places.items()}, "DELIVERY_DATE", "HOUR_ENDING"
-            ),
-        ),
-    )
-
-
-def _columns(models: tuple[str, str], places: list[str], day: str, hour: str) -> dict[str, Published]:
-    return {
-        day: Published.WALL_CLOCK,
-        hour: Published.WORD,
-        **{f"{model}{place}": Published.NUMBER for model in models for place in places},
-        "DSTFlag": Published.WORD,
-    }
+_WHOLE = {Iso.ERCOT.value: "SYSTEM_WIDE"}
+_WIND, _SOLAR = ("Wind", FuelType.WIND, "STWPF", "WGRPP"), ("Solar", FuelType.SOLAR, "STPPF", "PVGRPP")
+"""What the dashboard calls them, and what they are; their forecasts, which the names of columns begin with."""
 
 
 def _forecasts(
-    fuel: tuple[str, FuelType], models: tuple[str, str], places: Mapping[str, str], day: str, hour: str
-) -> dict[str, Any]:
-    """Each model of each place is a column: rows of their own. Actual values and limits beside them are not read."""
-    columns = {f"{model}{written}": (model, place) for model in models for place, written in places.items()}
-    return {
-        "clock": HourEnding(day, hour, forms.ZONE, flag="DSTFlag", flagged=forms.FLAGGED),
-        "spread": Spread(
+    name: str, product: str, type_id: int, of: tuple[str, FuelType, str, str], places: Mapping[str, str]
+) -> Report:
+    """Each model of each place is a column: rows of their own. Actual values and limits beside them are not read.
+
+    The place is what follows the name of the model.
+    """
+    native, fuel, *models = of
+    columns = {f"{model}_{written}": (model, place) for model in models for place, written in places.items()}
+    return Report(
+        **forms.documents_of(
+            name,
+            product,
+            type_id,
+            {
+                "DELIVERY_DATE": Published.WALL_CLOCK,
+                "HOUR_ENDING": Published.WORD,
+                **dict.fromkeys(columns, Published.NUMBER),
+                "DSTFlag": Published.WORD,
+            },
+            **{forms.DATED: "yes", MOST: "1000"},
+        ),
+        clock=HourEnding("DELIVERY_DATE", "HOUR_ENDING", forms.ZONE, flag="DSTFlag", flagged=forms.FLAGGED),
+        spread=Spread(
             "column",
             {column: {"mw": column} for column in columns},
             words={
@@ -134,51 +101,25 @@ def _forecasts(
                 "place": {column: place for column, (_, place) in columns.items()},
             },
         ),
-        "location": "place",
-        "location_types": _PLACES,
-        "values": {"mw": "generation_mw"},
-        "words": {"fuel_native": fuel[0], "fuel_type": fuel[1], "forecast_model": Word("model")},
-        "settable": forms.FLAG_MEANS,
-    }
+        location="place",
+        location_types=_PLACES,
+        values={"mw": "generation_mw"},
+        words={"fuel_native": native, "fuel_type": fuel, "forecast_model": Word("model")},
+        settable=forms.FLAG_MEANS,
+    )
 
 
-def _regions(names: tuple[str, ...]) -> dict[str, tuple[str, str]]:
-    """The whole stands beside them, as it does beside the load zones: it is read there."""
-    return {name: (name, f"_{name}") for name in names}
+def _themselves(places: tuple[str, ...]) -> dict[str, str]:
+    return {place: place for place in places}
 
 
-_WIND, _SOLAR = ("Wind", FuelType.WIND), ("Solar", FuelType.SOLAR)
-_OF_WIND, _OF_SOLAR = ("STWPF", "WGRPP"), ("STPPF", "PVGRPP")
-# Files by region have all columns of those of the whole: they are tried first.
+# The whole stands beside the regions, too: it is read where the load zones are. Files by region have all columns of a file
+# of the whole, and are tried first.
 _REPORTS = (
-    _both(
-        "NP4-742-CD",
-        "wpp_hrly_actual_fcast_geo",
-        "WPPHRLYACTFCSTGEONP4742",
-        14787,
-        _WIND,
-        _OF_WIND,
-        _regions(_WIND_REGIONS),
-    ),
-    _both(
-        "NP4-732-CD",
-        "wpp_hrly_avrg_actl_fcast",
-        "WPPHRLYAVGACTNP4732",
-        13028,
-        _WIND,
-        _OF_WIND,
-        {**_SYSTEM, **_LOAD_ZONES},
-    ),
-    _both(
-        "NP4-745-CD",
-        "spp_hrly_actual_fcast_geo",
-        "SPPHRLYACTFCSTGEONP4745",
-        21809,
-        _SOLAR,
-        _OF_SOLAR,
-        _regions(_SOLAR_REGIONS),
-    ),
-    _both("NP4-737-CD", "spp_hrly_avrg_actl_fcast", "PVGRHRLYAVGACTNP4737", 13483, _SOLAR, _OF_SOLAR, _SYSTEM),
+    _forecasts("WPPHRLYAVGACTGEONP4742", "NP4-742-CD", 14787, _WIND, _themselves(_WIND_REGIONS)),
+    _forecasts("WPPHRLYAVGACTNP4732", "NP4-732-CD", 13028, _WIND, {**_WHOLE, **_themselves(_LOAD_ZONES)}),
+    _forecasts("PVGRHRLYAVGACTGEONP4745", "NP4-745-CD", 21809, _SOLAR, _themselves(_SOLAR_REGIONS)),
+    _forecasts("PVGRHRLYAVGACTNP4737", "NP4-737-CD", 13483, _SOLAR, _WHOLE),
 )
 
 RENEWABLES = Dataset(
@@ -186,13 +127,7 @@ RENEWABLES = Dataset(
     iso=Iso.ERCOT,
     contract=RENEWABLE_FORECAST,
     title="hourly forecasts of wind and sun by zone and region, in the version of every hour",
-    feeds=three_feeds(
-        tuple(rows for rows, _ in _REPORTS),
-        tuple(documents for _, documents in _REPORTS),
-        kept_days=7,
-        span_days=1,
-        span_days_all=1,
-    ),
+    feeds=feeds_of(_REPORTS, kept_days=7),
     intervals=(60,),
     first_day=DOCUMENTS_SINCE,
     lag=timedelta(minutes=30),

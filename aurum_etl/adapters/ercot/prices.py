@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -78,47 +79,31 @@ def rows_of(product: str, path: str, **how: str) -> dict[str, Any]:
     return {"name": path, "parameters": {forms.FORM: forms.ROWS, forms.PRODUCT: product, PATH: path, **how}}
 
 
-def three_feeds(
-    of_api: tuple[Report, ...],
-    of_documents: tuple[Report, ...],
+def feeds_of(
+    documents: tuple[Report, ...],
+    rows: tuple[Report, ...] = (),
     *,
     kept_days: int,
-    span_days: int,
-    span_days_all: int,
+    span_days: int = 1,
+    span_days_all: int = 1,
     named_limit: int = 0,
     rows_per_document: int | None = None,
 ) -> tuple[Feed, ...]:
-    """MIS, which asks for no credentials and keeps little; rows of the public API; documents of its archive."""
+    """MIS, which asks for no credentials and keeps little; rows of the public API, if they can be had; its archive."""
     any_number = ANY_NUMBER if named_limit else 0
-    return (
-        Feed(
-            "mis",
-            of_documents,
-            named_limit=any_number,
-            span_days=span_days,
-            span_days_all=span_days_all,
-            kept_days=kept_days,
-            rows_per_request=rows_per_document,
-        ),
-        Feed(
-            "api",
-            of_api,
-            credentials=CREDENTIALS,
-            named_limit=named_limit,
-            span_days=span_days,
-            span_days_all=span_days_all,
-            since=API_SINCE,
-            rows_per_request=PAGE_ROWS,
-        ),
-        Feed(
-            "archive",
-            of_documents,
-            credentials=CREDENTIALS,
-            named_limit=any_number,
-            span_days=span_days,
-            span_days_all=span_days_all,
-        ),
+    archive = Feed(
+        "archive",
+        documents,
+        credentials=CREDENTIALS,
+        named_limit=any_number,
+        span_days=span_days,
+        span_days_all=span_days_all,
     )
+    mis = replace(archive, name="mis", credentials=(), kept_days=kept_days, rows_per_request=rows_per_document)
+    api = replace(
+        archive, name="api", reports=rows, named_limit=named_limit, since=API_SINCE, rows_per_request=PAGE_ROWS
+    )
+    return (mis, api, archive) if rows else (mis, archive)
 
 
 _DAY_AHEAD = {
@@ -135,19 +120,19 @@ DAY_AHEAD = Dataset(
     title="day-ahead hourly settlement point prices",
     market=Market.DAY_AHEAD,
     run="DAM",
-    feeds=three_feeds(
+    feeds=feeds_of(
         (
             Report(
-                **rows_of("NP4-190-CD", "dam_stlmnt_pnt_prices", **{BY_DAY: "deliveryDate", NAMED: "settlementPoint"}),
+                **forms.documents_of("DAMSPNP4190", "NP4-190-CD", 12331, _DAY_AHEAD, **DAY_BEFORE, **{MOST: "500"}),
                 clock=_hours("deliveryDate", "hourEnding"),
-                published=_DAY_AHEAD,
                 **_shared("settlementPoint", "settlementPointPrice"),
             ),
         ),
         (
             Report(
-                **forms.documents_of("DAMSPNP4190", "NP4-190-CD", 12331, _DAY_AHEAD, **DAY_BEFORE, **{MOST: "500"}),
+                **rows_of("NP4-190-CD", "dam_stlmnt_pnt_prices", **{BY_DAY: "deliveryDate", NAMED: "settlementPoint"}),
                 clock=_hours("deliveryDate", "hourEnding"),
+                published=_DAY_AHEAD,
                 **_shared("settlementPoint", "settlementPointPrice"),
             ),
         ),
@@ -200,14 +185,7 @@ REAL_TIME = Dataset(
     title="real-time settlement point prices, every fifteen minutes",
     market=Market.REAL_TIME,
     run="RTM",
-    feeds=three_feeds(
-        (
-            Report(
-                **rows_of("NP6-905-CD", "spp_node_zone_hub", **{BY_DAY: "deliveryDate", NAMED: "settlementPoint"}),
-                published=_quarter_hourly_columns(*_OF_API),
-                **_quarter_hourly(*_OF_API),
-            ),
-        ),
+    feeds=feeds_of(
         (
             Report(
                 **forms.documents_of(
@@ -219,6 +197,13 @@ REAL_TIME = Dataset(
                     **{POSTED_TO: "24", LABELED: "yes", MOST: "1000"},
                 ),
                 **_quarter_hourly(*_OF_CSV),
+            ),
+        ),
+        (
+            Report(
+                **rows_of("NP6-905-CD", "spp_node_zone_hub", **{BY_DAY: "deliveryDate", NAMED: "settlementPoint"}),
+                published=_quarter_hourly_columns(*_OF_API),
+                **_quarter_hourly(*_OF_API),
             ),
         ),
         kept_days=7,
@@ -261,14 +246,7 @@ DISPATCH = Dataset(
     title="locational marginal prices of every run of the real-time dispatch (SCED), about every five minutes",
     market=Market.REAL_TIME,
     run="SCED",
-    feeds=three_feeds(
-        (
-            Report(
-                **rows_of("NP6-788-CD", "lmp_node_zone_hub", **{BY_STAMP: "SCEDTimestamp", NAMED: "settlementPoint"}),
-                published=_run_columns("repeatHourFlag"),
-                **_run("repeatHourFlag"),
-            ),
-        ),
+    feeds=feeds_of(
         (
             Report(
                 **forms.documents_of(
@@ -279,6 +257,13 @@ DISPATCH = Dataset(
                     **{POSTED_TO: "6", LABELED: "yes", MOST: "1000"},
                 ),
                 **_run("RepeatedHourFlag"),
+            ),
+        ),
+        (
+            Report(
+                **rows_of("NP6-788-CD", "lmp_node_zone_hub", **{BY_STAMP: "SCEDTimestamp", NAMED: "settlementPoint"}),
+                published=_run_columns("repeatHourFlag"),
+                **_run("repeatHourFlag"),
             ),
         ),
         kept_days=5,
