@@ -116,9 +116,9 @@ def _themselves(places: tuple[str, ...]) -> dict[str, str]:
 # The whole stands beside the regions, too: it is read where the load zones are. Files by region have all columns of a file
 # of the whole, and are tried first.
 _REPORTS = (
-    _forecasts("WPPHRLYAVGACTGEONP4742", "NP4-742-CD", 14787, _WIND, _themselves(_WIND_REGIONS)),
+    _forecasts("WPPHRLYACTFCSTGEONP4742", "NP4-742-CD", 14787, _WIND, _themselves(_WIND_REGIONS)),
     _forecasts("WPPHRLYAVGACTNP4732", "NP4-732-CD", 13028, _WIND, {**_WHOLE, **_themselves(_LOAD_ZONES)}),
-    _forecasts("PVGRHRLYAVGACTGEONP4745", "NP4-745-CD", 21809, _SOLAR, _themselves(_SOLAR_REGIONS)),
+    _forecasts("PVGRHRLYACTFCSTGEONP4745", "NP4-745-CD", 21809, _SOLAR, _themselves(_SOLAR_REGIONS)),
     _forecasts("PVGRHRLYAVGACTNP4737", "NP4-737-CD", 13483, _SOLAR, _WHOLE),
 )
 
