@@ -13,16 +13,17 @@ Time      the clock on the wall in Texas: the hour that ends, `01:00` to `24:00`
           number inside it; runs of the dispatch to the second. A flag marks one of the two equal hours in autumn; spring
           has no hour ending 03:00. The dashboard stamps the ends of its intervals, some seconds early.
 Appears   day-ahead results about 13:00 the day before; real-time prices minutes after their interval; load at 05:50 of the
-          next day; load forecasts at half past every hour, those of wind and sun five minutes before it.
+          next day; load forecasts at half past every hour, those of wind and sun at five to.
 Kept      by MIS 31 days (day-ahead, load), 7 (real time, forecasts) or 5 (dispatch); rows since December 2023; documents for
           seven years. The dashboard has yesterday and today.
 Revised   no version marks: what is corrected is posted again, and of two documents about the same fact the later counts.
-Feeds     `mis`, the default, since it needs no account, takes one request per document: a day of the dispatch is 289, ten
-          minutes. `api` brings the same as rows, and `archive` as documents, many at once. Documents are listed by when they
-          were posted, not by what they are about, so the lists of some hours around a window are read, and what is of other
-          days is passed over. Where rows of a product cannot be queried (NP3-560, NP3-561), `api` takes its documents.
+Feeds     `mis`, the default, needs no account and takes one request per document: a day of the dispatch is 289, ten minutes.
+          `api` brings the same as rows, and `archive` as documents, many at once. Documents are listed by when they were
+          posted, not by what they are about: the lists of some hours around a window are read, and what is of other days is
+          passed over. Forecasts are had as documents alone: in the hour that comes twice the rows' `postedDatetime` does not
+          say which it means, and the names of documents do.
 Prices    are one number: ERCOT publishes no components, and none is made up. A settlement point price has the adders of
-          scarcity in it, a price of the dispatch does not.
+          scarcity in it, a price of the dispatch has not.
 Zones     NP6-905 has every load zone twice under one name: as `LZ`, and energy-weighted as `LZEW` (the ties `LZ_DC` and
           `LZ_DCEW`). Two prices of one name and interval are one too many for a key that has no kind of place, and names
           are not altered: `LZ` is the row, since it is what the same name means day-ahead and in the dispatch, and `LZEW` is
@@ -30,24 +31,25 @@ Zones     NP6-905 has every load zone twice under one name: as `LZ`, and energy-
 Load      NP6-345 and NP6-346 are told apart by `load_native`. The total of all zones is no place with a name: it is ERCOT.
 Models    `forecast_model` is what NP3-565 calls its models, of which all are kept, whichever is in use; NP3-560 and NP3-561,
           which have the one in use and do not name it, are models under their own names. Wind has STWPF (as likely as not to
-          be exceeded) and WGRPP (exceeded four times of five), sun STPPF and PVGRPP.
+          be exceeded) and WGRPP (exceeded four times of five), sun STPPF and PVGRPP. The whole is read from NP4-732 and
+          NP4-737, and not once more from the files by region.
 Left out  energy-weighted zones (above); prices of electrical buses (NP6-787, NP4-183: other places, a twentyfold amount);
-          indicative prices (NP6-970); lambdas, adders and shadow prices, which are no prices of places; requirements of
-          ancillary services (NP4-33: no amounts bought) and offers (NP3-911); their prices of every run (NP6-332); planned
-          limits (COP_HSL) and actual values of NP4-732 and its siblings; five-minute wind and sun (NP4-733, NP4-738);
-          forecasts by study area (NP3-566); `Native_Load`, a workbook of a year; bundles, whose form was not seen; the other
-          dashboards and the pages of html, which have the same once more or less of it; settlement points other than those
-          in the first list of NP4-160 (averages of hubs, ties, and zones of single utilities stand in others).
+          indicative prices (NP6-970); lambdas, adders and shadow prices, which are no prices of places; real-time prices of
+          ancillary services (NP6-331, NP6-332: no answer was seen, and rows of whole weeks are missing without a word),
+          their requirements (NP4-33: no amounts bought) and offers (NP3-911); planned limits (COP_HSL) and actual values of
+          NP4-732 and its siblings; wind and sun of five minutes (NP4-733, NP4-738); forecasts by study area (NP3-566);
+          `Native_Load`, a workbook of a year; bundles, whose form was not seen; the other dashboards, which have no whole
+          days or what documents have too, and the pages of html; settlement points that are not in the first list of
+          NP4-160 (averages of hubs, ties, and zones of single utilities).
 
 Source: ERCOT, Public API, https://developer.ercot.com; data product catalog, https://www.ercot.com/mp/data-products.
-Unsure: which of two equal hours the flag marks: `source.clock: {flag_means: …}`, by default the second. Whether
-        `postedDatetime` of rows is to the second what the names of documents say, which is what `published_at` is by `mis`
-        and `archive`; of rows posted in the repeated hour, whose stamp stands twice, the first is meant. The csv of NP3-565,
+Unsure: which of two equal hours the flag marks: `source.clock: {flag_means: …}`, by default the second. The csv of NP3-565,
         NP4-742, NP4-745 and NP6-346, which was not seen: columns are those of the API in the spelling of their siblings. The
-        names of documents of which no list was seen; nothing depends on them. Since 2025 the second hour of NP3-560 is said
-        to be labeled 03:00 with the flag, and is read so; files of 2024 are said to repeat an hour outright, which goes to
-        quarantine. How the dashboard stamps the repeated hour. Whether all of ERCOT's rows begin in December 2023, and which
-        have holes: NP6-331 answers for 2026-07-31 to 2026-08-26 that there is nothing, and its archive has it.
+        names of documents of which no list was seen; nothing depends on them. Whether the archive has NP3-560 and NP3-561,
+        which the list of its products in January 2026 does not name. Since 2025 the second hour of NP3-560 is said to be
+        labeled 03:00 with the flag, and is read so; files of 2024 are said to repeat an hour outright, which goes to
+        quarantine. How the dashboard stamps the repeated hour. The day on which rows begin, and which of them have holes: a
+        hole is answered like a day without anything, so that `archive` is the better source of what matters.
 """
 
 from __future__ import annotations

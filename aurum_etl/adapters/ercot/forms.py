@@ -264,6 +264,8 @@ def _members(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
     left, found = max_bytes, False
     with path.open("rb") as file:
         start = file.read(1024)
+    if not start.strip():
+        raise SourceUnavailable(f"{where}: an empty body instead of data")
     decode.demand_no_html(start, where)
     packed = start.startswith(b"PK")
     for outer in decode.file_members(path, where, max_bytes):
