@@ -114,3 +114,13 @@ def test_intervals_tile_every_market_day(key: str) -> None:
         assert found.schema == {"start": INSTANT, "end": INSTANT}
 
     tiles()
+
+
+@pytest.mark.parametrize("key", CLOCKS)
+def test_nothing_is_placed_nowhere(key: str) -> None:
+    """A source that has nothing is read by the same clock."""
+    iso, clock, minutes = CLOCKS[key]
+    start = midnight(date(2026, 7, 14), iso.timezone)
+    frame = pl.DataFrame([labels(clock, iso, start, start + timedelta(minutes=minutes))]).clear()
+    found = frame.select(start=clock.interval_start(), end=clock.interval_end())
+    assert (len(found), found.schema) == (0, {"start": INSTANT, "end": INSTANT})
