@@ -108,7 +108,7 @@ def _list(report: Report, dataset: Dataset, chunk: Chunk) -> Ask:
         # Stamps in the repeated hour are those of the hour before, hence an hour more.
         hour = timedelta(hours=1)
         span |= {forms.LABEL_FIRST: _stamp(start - hour), forms.LABEL_LAST: _stamp(end + hour)}
-    report = replace(report, parameters={**report.parameters, **span})
+    report = replace(report, parameters={**report.parameters, forms.LISTED: "yes", **span})
     if dataset.feed.name == MIS.lower():
         query = (("reportTypeId", report.parameters[forms.TYPE_ID]),)
         return Ask(report, Request(Iso.ERCOT, _LIST_PATH, query, host=MIS))

@@ -34,9 +34,16 @@ FORM, PRODUCT, TYPE_ID, MEMBER, DATED, MISLABELED = "form", "product", "type id"
 """Parameters of a report: its form; the product's EMIL id, and its number among the report types; which member of a zip is
 meant; whether its rows are nothing without the instant of their posting; whether the repeated hour has the label of the
 hour after it."""
-FIRST, LAST, LABEL_FIRST, LABEL_LAST, NEWEST = "first", "last", "label first", "label last", "newest"
-"""The same, of the documents that are wanted: the span of their postings, that of the stamps in their names, both by the
-clock on the wall, and whether the newest alone counts."""
+LISTED, FIRST, LAST, LABEL_FIRST, LABEL_LAST, NEWEST = (
+    "listed",
+    "first",
+    "last",
+    "label first",
+    "label last",
+    "newest",
+)
+"""The same, where a list of documents was asked for: that it was, and which of them are wanted, by the span of their postings
+and that of the stamps in their names, both by the clock on the wall, and by whether the newest alone counts."""
 IDS, CONTAINER = "ids", "container"
 """The same, of one answer: the documents that must be in it, or the name of the one that it is."""
 
@@ -115,9 +122,7 @@ def documents(report: Report, path: Path, where: str, max_bytes: int) -> Iterato
     """The csv files of one document, or of many in one zip; a list of documents has no rows of its own."""
     from aurum_etl import decode
 
-    if _is_json(path):
-        if not wanted(listed(_content(path, where, max_bytes), where), report):
-            raise NoData(f"{where}: no such document is listed")
+    if _is_list(report, path, where, max_bytes):
         return
     came = False
     for member, container in _members(report, path, where, max_bytes):
@@ -137,9 +142,7 @@ def points(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[p
 
     from aurum_etl import decode
 
-    if _is_json(path):
-        if not wanted(listed(_content(path, where, max_bytes), where), report):
-            raise NoData(f"{where}: no such document is listed")
+    if _is_list(report, path, where, max_bytes):
         return
     node, hub, zone = "RESOURCE_NODE", "HUB", "SETTLEMENT_LOAD_ZONE"
     buses = replace(report, published={node: Published.TEXT, hub: Published.TEXT, zone: Published.WORD})
@@ -369,9 +372,21 @@ def _several(entry: Any) -> list[Any]:
     return entry if isinstance(entry, list) else [entry] if entry else []
 
 
-def _is_json(path: Path) -> bool:
+def _is_list(report: Report, path: Path, where: str, max_bytes: int) -> bool:
+    """Whether it is the list of documents that was asked for: it leads to those that hold rows, and holds none itself.
+
+    Raises: NoData if none of the documents is wanted; SourceChanged if nobody asked for a list.
+    """
     with path.open("rb") as file:
-        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start[:1] not in (b"{", b"["):
+        return False
+    found = listed(_content(path, where, max_bytes), where)
+    if LISTED not in report.parameters:
+        raise SourceChanged(f"{where}: a list of {len(found)} documents, and not one of them")
+    if not wanted(found, report):
+        raise NoData(f"{where}: no such document is listed")
+    return True
 
 
 def _content(path: Path, where: str, max_bytes: int) -> bytes:
