@@ -329,6 +329,13 @@ def test_stamps_are_the_ends_of_intervals_some_seconds_early() -> None:
     ]
 
 
+def test_generation_comes_in_whole_and_in_broken_numbers() -> None:
+    mix = {"Wind": {"gen": 1}, "Hydro": {"gen": 0}, "Solar": {"gen": 0.299883961677551}, "Other": {"gen": None}}
+    frame = read({"data": {"2026-07-14": {"2026-07-14 00:04:56-0500": mix}}}, "ercot_genmix").frame
+    found = dict(frame.select("fuel_native", "generation_mw").rows())
+    assert found == {"Wind": 1.0, "Hydro": 0.0, "Solar": 0.299883961677551, "Other": None}
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "message"),
     [
@@ -337,6 +344,11 @@ def test_stamps_are_the_ends_of_intervals_some_seconds_early() -> None:
         ({"data": [1]}, SourceChanged, "expected data"),
         ({"data": {"2026-07-14": {"2026-07-14 00:04:56-0500": {"Wind": {"hsl": 1}}}}}, SourceChanged, "gen inside"),
         ({"data": {"2026-07-14": {"2026-07-14 00:04:56-0500": {"Wind": 3}}}}, SourceChanged, "gen inside"),
+        (
+            {"data": {"2026-07-14": {"2026-07-14 00:04:56-0500": {"Wind": {"gen": "much"}}}}},
+            SourceChanged,
+            "gen inside",
+        ),
         ({"data": {"2026-07-14": {"now": {"Wind": {"gen": 1}}}}}, SourceChanged, 'timestamp holds "now"'),
         ({"status": 503, "message": "busy"}, SourceUnavailable, "503: busy"),
         ("<html>Access Denied</html>", SourceUnavailable, "html page"),

@@ -178,11 +178,16 @@ def fuel_mix(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
         cells = [
             (stamp, fuel, cell["gen"])
             for stamps in days.values()
-            for stamp, fuels in stamps.items()
-            for fuel, cell in fuels.items()
+            for stamp, mix in stamps.items()
+            for fuel, cell in mix.items()
         ]
+        stamped, fuels, generated = zip(*cells, strict=True) if cells else ((), (), ())
         frame = pl.DataFrame(
-            cells, schema={"timestamp": pl.String, "fuel": pl.String, "gen": pl.Float64}, orient="row", strict=False
+            [
+                pl.Series("timestamp", stamped, pl.String),
+                pl.Series("fuel", fuels, pl.String),
+                pl.Series("gen", generated, pl.Float64),
+            ]
         )
     except (AttributeError, TypeError, KeyError, pl.exceptions.PolarsError) as error:
         raise SourceChanged(f"{where}: expected days, stamps, fuels and gen inside each other: {error!r}") from error
