@@ -146,15 +146,19 @@ def named_days(start: date | None, end: date | None, dataset: Dataset, now: date
 
 
 def first_served(dataset: Dataset, now: datetime) -> date | None:
-    """The oldest market day that the feed serves; None where it forgets nothing."""
+    """The oldest market day that the feed serves; None where it has all there is."""
     if dataset.feed.kept_days is None:
-        return None
+        return dataset.feed.since
     return now.astimezone(ZoneInfo(dataset.timezone)).date() - timedelta(dataset.feed.kept_days)
 
 
 def _others(dataset: Dataset) -> str:
     """The way out, where another feed serves what this one does not."""
-    names = [each.name for each in dataset.feeds if not each.latest_only and each.kept_days is None]
+    names = [
+        each.name
+        for each in dataset.feeds
+        if not each.latest_only and each.kept_days is None and each.name != dataset.feed.name
+    ]
     return f"; source.feed: {' or '.join(names)} serves older ones" if names else ""
 
 

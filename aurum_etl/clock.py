@@ -311,7 +311,10 @@ def _placed(label: pl.Expr, zone: str, second: pl.Expr | None) -> pl.Expr:
     """The instant of a wall-clock label, UTC; null if its zone never shows that label."""
     import polars as pl
 
-    ambiguous: pl.Expr | Literal["earliest"] = "earliest"
-    if second is not None:
-        ambiguous = pl.when(second).then(pl.lit("latest")).otherwise(pl.lit("earliest"))
-    return label.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null").dt.convert_time_zone("UTC")
+    def placed(ambiguous: Literal["earliest", "latest"]) -> pl.Expr:
+        return label.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null").dt.convert_time_zone("UTC")
+
+    # A column of words, one for each row, would be shorter, but Polars panics where there is no row.
+    return (
+        placed("earliest") if second is None else pl.when(second).then(placed("latest")).otherwise(placed("earliest"))
+    )

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from aurum_etl.clock import DeliveryInterval
 from aurum_etl.window import market_day
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ class Spread:
     others: str = ""
     """Where any column that is not named otherwise is such a column too: the new value column of those, each under its own
     published name."""
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Further columns of words that the names of the columns say, such as model and place: new column to, by the word of
+    `into`, its word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,8 @@ class Feed:
     """The same for a chunk of all locations or a class."""
     kept_days: int | None = None
     """How many market days before today the ISO serves; None for as long as there is history."""
+    since: date | None = None
+    """The oldest market day that it serves, where another feed of the dataset has older ones."""
     latest_only: bool = False
     """Whether it serves what is newest and nothing else: a run takes that, whatever it is."""
     lag: timedelta | None = None
@@ -290,4 +296,10 @@ class Dataset:
 
 def _set(report: Report, settings: Mapping[str, str]) -> Report:
     own = {name: value for name, value in settings.items() if name in report.settable}
-    return replace(report, clock=replace(report.clock, **own)) if own else report  # type: ignore[type-var]
+    if not own:
+        return report
+    if isinstance(report.clock, DeliveryInterval):
+        # What it leaves open is how its hours are told.
+        hours = replace(report.clock.hours, **own)  # type: ignore[arg-type]
+        return replace(report, clock=replace(report.clock, hours=hours))
+    return replace(report, clock=replace(report.clock, **own))  # type: ignore[type-var]

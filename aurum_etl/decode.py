@@ -60,14 +60,7 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
     with path.open("rb") as file:
         if file.read(2) != _ZIP_MAGIC:
             raise SourceUnavailable(f"{where}: expected a zip, got {_excerpt(path)}")
-        try:
-            with zipfile.ZipFile(file) as archive:
-                infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise SourceUnavailable(f"{where}: the zip is damaged or cut short: {error}") from error
-        total = sum(info.file_size for info in infos)
-        if total > max_bytes:
-            raise SourceChanged(f"{where}: the zip declares {total:,} bytes of content, more than {max_bytes:,}")
+        infos = _listed(file, where, max_bytes)
         # Inflating releases the interpreter lock, so one thread ahead keeps a second core busy while the first
         # parses; one member ahead and no more keeps memory flat.
         with ThreadPoolExecutor(1, "inflate") as ahead:
@@ -77,6 +70,33 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
                 member = running.result()
                 running = ahead.submit(_inflate, file, waiting.popleft(), where) if waiting else None
                 yield member
+
+
+def inner_members(member: Member, where: str, max_bytes: int) -> Iterator[Member]:
+    """The files inside a member that is a zip itself; the member as it is where it is none.
+
+    Raises: as `members`.
+    """
+    if not member.content.startswith(_ZIP_MAGIC):
+        yield member
+        return
+    inside = f"{where}: {member.name}"
+    file = io.BytesIO(member.content)
+    for info in _listed(file, inside, max_bytes):
+        yield _inflate(file, info, inside)
+
+
+def _listed(file: BinaryIO, where: str, max_bytes: int) -> list[zipfile.ZipInfo]:
+    """What a zip says that is in it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise SourceUnavailable(f"{where}: the zip is damaged or cut short: {error}") from error
+    total = sum(info.file_size for info in infos)
+    if total > max_bytes:
+        raise SourceChanged(f"{where}: the zip declares {total:,} bytes of content, more than {max_bytes:,}")
+    return infos
 
 
 def file_members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:

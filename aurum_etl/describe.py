@@ -33,6 +33,7 @@ def document(dataset: Dataset) -> dict[str, Any]:
                 "credentials": list(feed.credentials),
                 "named_locations_per_request": feed.named_limit,
                 "kept_days": feed.kept_days,
+                "since": feed.since and str(feed.since),
                 "newest_only": feed.latest_only,
                 "settings": {name: list(choices) for name, choices in _settable(feed).items()},
             }
@@ -132,6 +133,8 @@ def _feed_lines(dataset: Dataset) -> list[str]:
             traits.append("serves what there is now and no other days")
         elif feed.kept_days is not None:
             traits.append(f"serves the last {feed.kept_days} days")
+        elif feed.since is not None:
+            traits.append(f"serves {feed.since} and later")
         lines.append(f"{feed.name}: {'; '.join(traits)}.")
     return lines
 

@@ -124,6 +124,7 @@ def _spread(published: pl.DataFrame, report: Report, spread: Spread) -> pl.DataF
         published.select(
             *kept,
             pl.lit(word).cast(pl.Categorical).alias(spread.into),
+            *(pl.lit(told[word]).cast(pl.Categorical).alias(name) for name, told in spread.words.items()),
             *(pl.col(group[new]).alias(new) if new in group else pl.lit(None, pl.Float64).alias(new) for new in values),
         )
         for word, group in groups.items()
@@ -277,12 +278,18 @@ def _with_marks(rows: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
 def _in_order(rows: pl.DataFrame, dataset: Dataset, revision: Revision | None) -> tuple[pl.DataFrame, int, int]:
     """The rows sorted by key, without those that repeat others or are of older versions."""
     key = [name for name in dataset.contract.key if name in rows.columns]
-    by = [_LOCATION, _START, *key, *([_PUBLISHED] if _PUBLISHED in rows.columns else [])]
+    is_published = _PUBLISHED in rows.columns
+    is_version = is_published and "published_at" in dataset.contract.key
+    by = [_LOCATION, _START, *key, *([_PUBLISHED] if is_version else [])]
     if len(dataset.intervals) > 1:
         by.insert(2, _END)
     ranks = {name: _ranked(rows.get_column(name)) for name in by}
     order = [rank.alias(f"_{name}_rank") for name, rank in ranks.items()]
-    if _MARK in rows.columns and revision is not None:
+    if is_published and not is_version:
+        # What was published again later takes the place of what it corrects.
+        published = rows.get_column(_PUBLISHED).dt.epoch("us").fill_null(0)
+        order.append((-published).alias(_RANK))
+    elif _MARK in rows.columns and revision is not None:
         mark = pl.col(_MARK).cast(pl.String)
         numbers = mark.replace_strict(revision.ranks, return_dtype=pl.Int64) if revision.ranks else mark.cast(pl.Int64)
         order.append(-rows.select(numbers.alias(_RANK)).to_series())

@@ -224,6 +224,25 @@ def test_a_header_that_lies_about_its_size_does_not_fill_the_memory(tmp_path: Pa
         members(tmp_path / "z", bytes(whole), 1000)
 
 
+def test_a_zip_inside_a_zip_is_opened_too(tmp_path: Path) -> None:
+    (tmp_path / "z").write_bytes(zip_of(one_zip=zip_of(a_csv=b"1"), two_csv=b"2"))
+    found = [
+        each
+        for member in decode.members(tmp_path / "z", "here", BIG)
+        for each in decode.inner_members(member, "here", BIG)
+    ]
+    assert found == [decode.Member("a.csv", b"1"), decode.Member("two.csv", b"2")]
+
+
+def test_a_damaged_zip_inside_a_zip_is_named_and_can_be_tried_again() -> None:
+    cut = decode.Member("one.zip", zip_of(a_csv=b"0123456789" * 100)[:60])
+    with pytest.raises(SourceUnavailable, match=r"^here: one\.zip: the zip is damaged or cut short"):
+        list(decode.inner_members(cut, "here", BIG))
+    large = decode.Member("one.zip", zip_of(a_csv=b"0" * 1001))
+    with pytest.raises(SourceChanged, match="more than 1,000"):
+        list(decode.inner_members(large, "here", 1000))
+
+
 def test_entities_are_refused() -> None:
     """A small document of entities unfolds without end."""
     with pytest.raises(SourceChanged, match="document type"):

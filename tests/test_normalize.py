@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -11,7 +13,11 @@ from aurum_etl import decode
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.adapters.isone.prices import DAY_AHEAD as BY_LABELS
+from aurum_etl.clock import ByInstant, DeliveryInterval, HourEnding, UtcInstants
+from aurum_etl.contracts import LMP, RENEWABLE_FORECAST, Contract
+from aurum_etl.dataset import Dataset, Feed, LocationRule, Published, Report, Spread, Word
 from aurum_etl.errors import SourceChanged
+from aurum_etl.market import Iso, LocationType, Market
 from aurum_etl.normalize import Normalized, normalize
 from tests.frames import lmp_csv
 
@@ -163,3 +169,82 @@ def test_a_label_means_the_same_in_every_row_that_has_it() -> None:
         ("B", "02 06"),
     ]
     assert sorted(set(found.unplaced["value"])) == ["02X", "25"]
+
+
+def of_ercot(report: Report, contract: Contract) -> Dataset:
+    market = Market.DAY_AHEAD if contract.has_market else None
+    return Dataset(
+        key="ercot_test",
+        iso=Iso.ERCOT,
+        contract=contract,
+        title="",
+        feeds=(Feed("file", (report,)),),
+        intervals=(60,),
+        source_url="",
+        first_day=date(2026, 1, 1),
+        lag=timedelta(0),
+        patience=timedelta(0),
+        rows_per_location_day=24,
+        locations=1,
+        market=market,
+        run=market and "DAM",
+    )
+
+
+PLACED = Report(
+    name="TEST",
+    clock=UtcInstants("start", "end"),
+    published={"start": Published.UTC, "end": Published.UTC, "posted": Published.UTC},
+    published_at=ByInstant("posted"),
+)
+START_AND_END = "2026-07-14T05:00:00,2026-07-14T06:00:00"
+
+
+def test_what_was_published_later_takes_the_place_of_what_it_corrects() -> None:
+    """Where no mark tells versions apart, and the key has no place for the instant of their publication."""
+    report = replace(
+        PLACED,
+        published={**PLACED.published, "point": Published.WORD, "price": Published.NUMBER},
+        values={"price": "price_total"},
+        location="point",
+        location_types=(LocationRule("", LocationType.NODE),),
+    )
+    header = "start,end,posted,point,price\n"
+    corrected = f"{header}{START_AND_END},2026-07-13T20:00:00,A,2\n"
+    at_first = f"{header}{START_AND_END},2026-07-13T18:30:00,A,1\n{START_AND_END},2026-07-13T18:30:00,B,3\n"
+    batches = [decode.csv(each.encode(), report, "here") for each in (corrected, at_first)]
+    normalized = normalize(batches, of_ercot(report, LMP), report)
+    assert normalized.frame.select("iso_location_id", "price_total").rows() == [("A", 2.0), ("B", 3.0)]
+    assert normalized.frame.get_column("published_at").dt.hour().to_list() == [20, 18]
+    assert (normalized.superseded, normalized.repeated) == (1, 0)
+
+
+def test_the_name_of_a_column_may_say_more_than_one_word() -> None:
+    report = replace(
+        PLACED,
+        published={**PLACED.published, "S_WEST": Published.NUMBER, "W_WEST": Published.NUMBER},
+        spread=Spread(
+            "column",
+            {"S_WEST": {"mw": "S_WEST"}, "W_WEST": {"mw": "W_WEST"}},
+            words={"model": {"S_WEST": "S", "W_WEST": "W"}, "place": {"S_WEST": "WEST", "W_WEST": "WEST"}},
+        ),
+        values={"mw": "generation_mw"},
+        words={"fuel_type": "WIND", "fuel_native": "Wind", "forecast_model": Word("model")},
+        location="place",
+        location_types=(LocationRule("", LocationType.ZONE),),
+    )
+    content = f"start,end,posted,S_WEST,W_WEST\n{START_AND_END},2026-07-13T20:00:00,7,\n"
+    batches = [decode.csv(content.encode(), report, "here")]
+    frame = normalize(batches, of_ercot(report, RENEWABLE_FORECAST), report).frame
+    assert frame.select("forecast_model", "iso_location_id", "generation_mw").rows() == [("S", "WEST", 7.0)]
+
+
+def test_what_the_hours_of_numbered_intervals_leave_open_can_be_set() -> None:
+    hours = HourEnding("day", "hour", "America/Chicago", flag="again", flagged=("Y",))
+    clock = DeliveryInterval(hours, "number", 15)
+    report = replace(PLACED, clock=clock, settable={"flag_means": ("second", "first")})
+    dataset = of_ercot(report, LMP)
+    assert dataset.of("file").feed.reports[0].clock == clock
+    assert dataset.of("file", {"flag_means": "first"}).feed.reports[0].clock == replace(
+        clock, hours=replace(hours, flag_means="first")
+    )

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 _ADAPTERS = {
     Iso.CAISO: "aurum_etl.adapters.caiso:CAISO",
-    Iso.ISONE: "aurum_etl.adapters.isone:ISONE",
     Iso.MISO: "aurum_etl.adapters.miso:MISO",
+    Iso.ISONE: "aurum_etl.adapters.isone:ISONE",
     Iso.PJM: "aurum_etl.adapters.pjm:PJM",
+    Iso.ERCOT: "aurum_etl.adapters.ercot:ERCOT",
     Iso.SPP: "aurum_etl.adapters.spp:SPP",
 }
 

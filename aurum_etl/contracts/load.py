@@ -21,6 +21,6 @@ LOAD = Contract(
     ),
     key=_KEY,
     has_market=False,
-    series_words=("load_type",),
+    series_words=("load_native",),
     checks=(key_is_unique(_KEY), minutes_span_the_interval()),
 )

@@ -90,6 +90,13 @@ def test_the_natural_key_holds_no_value(contract: Contract) -> None:
 
 
 @ALL
+def test_a_series_is_whatever_the_key_tells_apart(contract: Contract) -> None:
+    """Or two series would have one id: the words of the key, beside those that every id has, are in it."""
+    everywhere = {"iso_code", "iso_market", "iso_market_run", "iso_interval_minutes", "iso_location_id"}
+    assert set(contract.key) - everywhere - {contract.time, "published_at"} == set(contract.series_words)
+
+
+@ALL
 def test_market_and_run_are_there_or_not(contract: Contract) -> None:
     if contract.is_registry:
         assert not {"iso_market", "iso_market_run", "interval_start"} & set(contract.names)

@@ -126,3 +126,13 @@ def test_an_hour_is_the_second_of_two_where_there_are_two(day: datetime) -> None
     assert placed.select("hour", "start").rows() == (
         [("02X", datetime(2025, 11, 2, 6, tzinfo=UTC))] if day.month == 11 else []
     )
+
+
+@pytest.mark.parametrize("key", CLOCKS)
+def test_nothing_is_placed_nowhere(key: str) -> None:
+    """A source that has nothing is read by the same clock."""
+    iso, clock, minutes = CLOCKS[key]
+    start = midnight(date(2026, 7, 14), iso.timezone)
+    frame = pl.DataFrame([labels(clock, iso, start, start + timedelta(minutes=minutes))]).clear()
+    found = frame.select(start=clock.interval_start(), end=clock.interval_end())
+    assert (len(found), found.schema) == (0, {"start": INSTANT, "end": INSTANT})

@@ -91,6 +91,7 @@ def test_every_report_maps_what_it_reads_to_its_contract(key: str) -> None:
         spread = report.spread
         made = set() if spread is None else {spread.into, *(new for group in spread.columns.values() for new in group)}
         made |= {spread.others} if spread is not None and spread.others else set()
+        made |= set(spread.words) if spread is not None else set()
         words = {word.column for word in report.words.values() if isinstance(word, Word)}
         stamps = set() if report.published_at is None else set(report.published_at.columns)
         named = {report.location, report.location_name, report.revision.column if report.revision else ""} - {""}

@@ -93,6 +93,30 @@ def test_wind_and_sun_know_two_days_and_expect_seven(ercot: Simulator, path: str
             assert round(sum(zones), 1) == each[f"{word}SystemWide"]
 
 
+@pytest.mark.parametrize(
+    ("path", "word", "regions"),
+    [
+        ("np4-742-cd/wpp_hrly_actual_fcast_geo", "STWPF", ("Panhandle", "Coastal", "South", "West", "North")),
+        (
+            "np4-745-cd/spp_hrly_actual_fcast_geo",
+            "STPPF",
+            ("CenterWest", "NorthWest", "FarWest", "FarEast", "SouthEast", "CenterEast"),
+        ),
+    ],
+)
+def test_wind_and_sun_are_made_of_regions(ercot: Simulator, path: str, word: str, regions: tuple[str, ...]) -> None:
+    newest = archived(ercot, path.partition("/")[0], "2026-07-14", "2026-07-15")[0]
+    text = document(ercot, path.partition("/")[0], newest["docId"])[1]
+    assert [name for name in text.splitlines()[0].split(",") if name.startswith(word)] == [
+        f"{word}_SYSTEM_WIDE",
+        *(f"{word}_{each if word == 'STPPF' else each.upper()}" for each in regions),
+    ]
+    found = rows(ercot, path, stamps("2026-07-14", "postedDatetime"))
+    assert len(found) == 216 * len({each["postedDatetime"] for each in found})
+    for each in found:
+        assert round(sum(each[f"{word}{region}"] for region in regions), 1) == each[f"{word}SystemWide"]
+
+
 def test_capacity_prices_have_five_services_since_one_was_added(ercot: Simulator) -> None:
     found = rows(ercot, AS, day(PLAIN))
     assert Counter(each["ancillaryType"] for each in found) == dict.fromkeys(

@@ -295,7 +295,7 @@ def test_names_in_the_repeated_hour_say_so(ercot: Simulator) -> None:
 
 def test_products_say_where_their_rows_and_documents_are(ercot: Simulator) -> None:
     products = get(ercot, "").json()["_embedded"]["products"]
-    assert len(products) == 12
+    assert len(products) == 14
     for each in products:
         assert get(ercot, each["emilId"]).json() == each
         assert bool(each["artifacts"]) == (each["contentType"] == "DATA")

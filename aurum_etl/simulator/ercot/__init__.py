@@ -43,19 +43,20 @@ _NUMBERS = {each.path: number for number, each in enumerate(_PRODUCTS)}
 class ErcotSimulator:
     """The public API, MIS and the dashboard of generation by fuel, with invented numbers.
 
-    Unsure: the words of all refusals (400, 401, 404, 429), for none was recorded; that `expires_in` is text, that a
-    wrong password is `access_denied`, and that unknown parameters are refused; how many rows a page has if nobody says
-    (100, as recorded once); the order of rows but for day-ahead prices; that `DSTFlag` true is the second of the two
-    hours (the recorded answer has it first in the array, and so is it here); that stamps in JSON have no fraction; how
-    names in the repeated hour spell `xhr`; which price file has a blank before its numbers (here NP6-905); the names of
-    load models; the csv of NP3-565 and NP6-346, and the name of the list of settlement points; how often that list is
+    Unsure: the words of all refusals (400, 401, 404, 429), for none was recorded; that `expires_in` is text, that a wrong
+    password is `access_denied`, and that unknown parameters are refused; how many rows a page has if nobody says (100, as
+    recorded once); the order of rows but for day-ahead prices; that `DSTFlag` true is the second of the two hours (the
+    recorded answer has it first in the array, and so is it here); that stamps in JSON have no fraction; how names in the
+    repeated hour spell `xhr`; which price file has a blank before its numbers (here NP6-905); the names of load models; the
+    csv of NP3-565, NP4-742, NP4-745 and NP6-346, and the name of the list of settlement points; how often that list is
     posted (every Monday), and its members beside the first; the form of xml documents; that documents inside a bulk
     download have milliseconds in their names; how many seconds apart split stamps of the fuel mix are.
-    Deviates: no bundles, and no products but those in `_PRODUCTS`; those that have no rows to query are in the product
-    list here, without artifacts; the archive reaches back to May 2014, as real lists do, although the product list says
-    seven years; `ContentSize` at MIS is invented; sorting by anything but the day is possible up to two million rows;
-    NP3-560 mislabels the repeated hour from 2025 on, but never repeats rows as in 2024; averages of hubs are prices of
-    their own; the fault `error:200` is an answer with nothing in it.
+    Deviates: no bundles, and no products but those in `_PRODUCTS`; those that have no rows to query are in the product list
+    here, without artifacts; the archive reaches back to May 2014, as real lists do, although the product list says seven
+    years; `ContentSize` at MIS is invented; sorting by anything but the day is possible up to two million rows; NP3-560
+    mislabels the repeated hour from 2025 on, but never repeats rows as in 2024; averages of hubs are prices of their own;
+    wind and sun of all regions are not what they are of all load zones; the fault `error:200` is an answer with nothing in
+    it.
     """
 
     name = "ERCOT"

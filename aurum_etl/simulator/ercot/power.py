@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _WIND_ZONES = {"LoadZoneSouthHouston": 8800, "LoadZoneWest": 26000, "LoadZoneNorth": 3900}
+_WIND_REGIONS = {"Panhandle": 4400, "Coastal": 5600, "South": 6900, "West": 18500, "North": 3300}
 _SOLAR_ZONES = {"Everywhere": 31000}
+_SOLAR_REGIONS = {
+    "CenterWest": 6100, "NorthWest": 3900, "FarWest": 9400, "FarEast": 1200, "SouthEast": 4700, "CenterEast": 5700,
+}  # fmt: skip
 _PAST, _AHEAD = 48, 168
 _NONE = pl.lit(None, pl.Datetime("us"))
 
@@ -86,15 +90,18 @@ def _power(
     return rows.with_columns(HSLSystemWide=pl.col("genSystemWide") * 104 // 100)
 
 
+def _apart(name: str) -> str:
+    """`LoadZoneWest` in words of its own."""
+    return "".join(f" {each}" if each.isupper() else each for each in name).strip()
+
+
 def _columns(middle: str, low: str, zones: tuple[str, ...]) -> tuple[Column, ...]:
-    labels = {"LoadZoneSouthHouston": "Load Zone South Houston", "LoadZoneWest": "Load Zone West"}
-    labels |= {"LoadZoneNorth": "Load Zone North", "SystemWide": "System Wide"}
     return (
         Column("postedDatetime", "Posted Datetime", "DATETIME"),
         DELIVERY_DATE,
         Column("hourEnding", "Hour Ending", "INTEGER"),
         *(
-            Column(f"{kind}{zone}", f"{kind.upper()} {labels[zone]}", "DOUBLE", digits)
+            Column(f"{kind}{zone}", f"{kind.upper()} {_apart(zone)}", "DOUBLE", digits)
             for zone in ("SystemWide", *zones)
             for kind, digits in (("gen", 2), ("COPHSL", 1), (middle, 1), (low, 1))
         ),
@@ -104,7 +111,8 @@ def _columns(middle: str, low: str, zones: tuple[str, ...]) -> tuple[Column, ...
 
 
 def _cells(middle: str, low: str, zones: tuple[str, ...]) -> tuple[Cell, ...]:
-    words = {"LoadZoneSouthHouston": "LZ_SOUTH_HOUSTON", "LoadZoneWest": "LZ_WEST", "LoadZoneNorth": "LZ_NORTH"}
+    words = {each: _apart(each).upper().replace(" ", "_").replace("LOAD_ZONE", "LZ") for each in _WIND_ZONES}
+    words |= {each: each.upper() for each in _WIND_REGIONS} | {each: each for each in _SOLAR_REGIONS}
     kinds = (("GEN", "gen", 2), ("COP_HSL", "COPHSL", 1), (middle, middle, 1), (low, low, 1))
     return (
         Cell("DELIVERY_DATE", "deliveryDate", "date"),
@@ -158,6 +166,48 @@ PRODUCTS = (
         _nine_days,
         artifact="spp_hrly_avrg_actl_fcast",
         columns=_columns("STPPF", "PVGRPP", ()),
+        order=("postedDatetime", "deliveryDate", "hourEnding"),
+        measure="STPPFSystemWide",
+        reach=(_AHEAD // 24 + 1, _PAST // 24 + 1),
+        lag=timedelta(hours=1),
+        rules=("NP4.2.3(5)",),
+    ),
+    Product(
+        "NP4-742-CD",
+        "Wind Power Production - Hourly Averaged Actual and Forecasted Values by Geographical Region",
+        "Hourly wind power by region, actual for the last 48 hours and forecast for the next 168.",
+        14787,
+        "Chron - Hourly",
+        "2017-05-10",
+        7,
+        "WPPHRLYACTFCSTGEONP4742",
+        _cells("STWPF", "WGRPP", tuple(_WIND_REGIONS)),
+        _five_to,
+        partial(_power, wind, _WIND_REGIONS, "STWPF", "WGRPP"),
+        _nine_days,
+        artifact="wpp_hrly_actual_fcast_geo",
+        columns=_columns("STWPF", "WGRPP", tuple(_WIND_REGIONS)),
+        order=("postedDatetime", "deliveryDate", "hourEnding"),
+        measure="STWPFSystemWide",
+        reach=(_AHEAD // 24 + 1, _PAST // 24 + 1),
+        lag=timedelta(hours=1),
+        rules=("NP4.2.2(7)",),
+    ),
+    Product(
+        "NP4-745-CD",
+        "Solar Power Production - Hourly Averaged Actual and Forecasted Values by Geographical Region",
+        "Hourly solar power by region, actual for the last 48 hours and forecast for the next 168.",
+        21809,
+        "Chron - Hourly",
+        "2022-06-30",
+        7,
+        "PVGRHRLYACTFCSTGEONP4745",
+        _cells("STPPF", "PVGRPP", tuple(_SOLAR_REGIONS)),
+        _five_to,
+        partial(_power, sun, _SOLAR_REGIONS, "STPPF", "PVGRPP"),
+        _nine_days,
+        artifact="spp_hrly_actual_fcast_geo",
+        columns=_columns("STPPF", "PVGRPP", tuple(_SOLAR_REGIONS)),
         order=("postedDatetime", "deliveryDate", "hourEnding"),
         measure="STPPFSystemWide",
         reach=(_AHEAD // 24 + 1, _PAST // 24 + 1),

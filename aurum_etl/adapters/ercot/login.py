@@ -1,0 +1,125 @@
+"""The proof of who asks the public API: a token of an hour, and a key beside it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from aurum_etl.adapters.access import HEADER
+from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+USERNAME, PASSWORD, KEY = CREDENTIALS = (
+    "ERCOT_API_USERNAME",
+    "ERCOT_API_PASSWORD",
+    "ERCOT_PUBLIC_API_SUBSCRIPTION_KEY",
+)
+_PATH = "oauth2/v2.0/token"
+_CLIENT = "fec253ea-0d06-4272-a5e6-b478baeecd70"
+"""ERCOT's own, the same for everybody."""
+_LIFE_SECONDS = 3600.0
+_EARLY_SECONDS = 300.0
+"""How long before its end a token is renewed: an answer of a hundred thousand rows takes its time."""
+_TIMEOUT_SECONDS = 30.0
+
+
+class Login(httpx.Auth):
+    """An id token, fetched with name and password and renewed before its hour is over, and the subscription key.
+
+    A refusal of the token renews it once: the clocks of both sides may differ, and the service may forget.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        variable: str,
+        credentials: Mapping[str, str],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._base = base
+        self._variable = variable
+        self._username, self._password, self._key = (credentials[name] for name in CREDENTIALS)
+        self._now = now
+        self._token = ""
+        self._renew_at = 0.0
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """The request with token and key; once more with a new token where the first one is refused.
+
+        Raises: AccessDenied if name or password are wrong; SourceUnavailable if there is no token to be had now.
+        """
+        if not self._token or self._now() >= self._renew_at:
+            self._fetch()
+        response = yield self._signed(request)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._fetch()
+            yield self._signed(request)
+
+    def _signed(self, request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        request.headers[HEADER] = self._key
+        return request
+
+    def _fetch(self) -> None:
+        """A new token. What is sent and what comes are secrets, so that nothing of them is logged or archived."""
+        self._token = ""
+        form = {
+            "grant_type": "password",
+            "username": self._username,
+            "password": self._password,
+            "response_type": "id_token",
+            "scope": f"openid {_CLIENT} offline_access",
+            "client_id": _CLIENT,
+        }
+        try:
+            response = httpx.post(f"{self._base}/{_PATH}", data=form, timeout=_TIMEOUT_SECONDS)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
+            raise SourceUnreachable(
+                f"ERCOT's login cannot be reached at {self._base} ({error}): check the network or HTTPS_PROXY, point "
+                f"{self._variable} at another address, or try the simulator with --sim"
+            ) from error
+        except httpx.InvalidURL as error:
+            raise SourceChanged(f"{self._variable}: {self._base} is not an address: {error}") from error
+        except httpx.HTTPError as error:
+            raise SourceUnavailable(f"ERCOT's login: {type(error).__name__}") from error
+        token, life_seconds = self._granted(response)
+        self._token = token
+        self._renew_at = self._now() + max(life_seconds - _EARLY_SECONDS, life_seconds / 2)
+
+    def _granted(self, response: httpx.Response) -> tuple[str, float]:
+        """The token of the answer, and for how many seconds it is good."""
+        try:
+            told = response.json()
+        except ValueError:
+            told = {}
+        told = told if isinstance(told, dict) else {}
+        status = response.status_code
+        if status == httpx.codes.OK and isinstance(told.get("id_token"), str):
+            return told["id_token"], _seconds(told.get("expires_in"))
+        words = self._without_secrets(f"{told.get('error', '')} {told.get('error_description', '')}")
+        message = f"ERCOT's login: status {status}" + (f": {words}" if words else "")
+        if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise AccessDenied(
+                f"{message}: {USERNAME} and {PASSWORD} hold what https://apiexplorer.ercot.com knows you by"
+            )
+        if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise SourceUnavailable(message)
+        raise SourceChanged(f"{message}: expected id_token; found {', '.join(map(str, told)) or 'no json object'}")
+
+    def _without_secrets(self, words: str) -> str:
+        for secret in (self._password, self._username):
+            words = words.replace(secret, "…")
+        return " ".join(words.split())[:300]
+
+
+def _seconds(text: object) -> float:
+    """Numbers and their texts; the documented hour where there is neither."""
+    try:
+        seconds = float(str(text))
+    except ValueError:
+        return _LIFE_SECONDS
+    return seconds if 0 < seconds <= _LIFE_SECONDS else _LIFE_SECONDS
