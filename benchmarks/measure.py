@@ -53,9 +53,12 @@ def peak_mb() -> float:
 
 
 if __name__ == "__main__":
+    from aurum_etl import telemetry
+    from benchmarks.readers import READERS
     from benchmarks.yardsticks import CONTENDERS
 
-    work = CONTENDERS[sys.argv[1]]()
+    telemetry.configure("warning", as_json=False)
+    work = {**CONTENDERS, **READERS}[sys.argv[1]]()
     started = time.perf_counter()
     rows = work(Path(sys.argv[2]))
     took = time.perf_counter() - started

@@ -292,7 +292,7 @@ def test_autumn_has_one_o_clock_twice() -> None:
     assert one(frame, "load_mw", load_native="NativeLoad", **second) == 9625.231
     assert one(frame, "load_mw", load_native="ArdDemand", **second) == 326.086
     assert one(frame, "load_mw", load_native="HourlyRtDemand", **second) == 987.751
-    assert one(frame, "series_id", load_native="HourlyRtDemand", **second) == "isone.load.60m.real_time_demand.4001"
+    assert one(frame, "series_id", load_native="HourlyRtDemand", **second) == "isone.load.60m.hourlyrtdemand.4001"
     whole = frame.pivot("load_native", index="interval_start", values="load_mw")
     assert whole.select(((pl.col("Load") - pl.col("NativeLoad") - pl.col("ArdDemand")).abs() < 1e-6).all()).item()
 

@@ -164,7 +164,8 @@ def test_a_forecast_is_one_version_of_seven_days() -> None:
 
 
 def test_wind_and_sun_have_a_version_every_ten_minutes_and_every_hour() -> None:
-    sun, wind = (recorded("pjm", f"hourly_{each}_power_forecast_2025-02-24.json") for each in ("solar", "wind"))
+    sun = recorded("pjm", "hourly_solar_power_forecast_2025-02-24.json")
+    wind = recorded("pjm", "hourly_wind_power_forecast_2025-02-24.json")
     if sun is None or wind is None:
         return
     frame = frame_of("pjm_renewable_forecast", [sun, wind])
