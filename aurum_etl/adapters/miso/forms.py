@@ -31,7 +31,6 @@ HOURS = Spread("hour", {str(hour): {"price": f"HE {hour}"} for hour in range(1, 
 
 _PREAMBLE_BYTES = 4096
 _DATE = re.compile(rb"(?<!\d)(\d{1,2}/\d{1,2}/\d{4})(?!\d)")
-_BLANK_LINE = re.compile(rb"(?m)^[ \t,]*\r?\n")
 _PAGE = re.compile(rb'"page"\s*:\s*(\{[^{}]*\})')
 _NO_ROWS = re.compile(rb'"data"\s*:\s*\[\s*\]')
 _REFERENCE = re.compile(r"(\d{1,2}-[A-Za-z]{3}-\d{4})\D+(\d{1,2}:\d{2})\s+EST")
@@ -65,7 +64,7 @@ def wide(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         prices = replace(
             report, published={name: kind for name, kind in report.published.items() if name != "Market Day"}
         )
-        batch = decode.csv(_BLANK_LINE.sub(b"", body), prices, where)
+        batch = decode.csv(body, prices, where)
         day = pl.Series([dates[0].decode()]).str.to_date("%m/%d/%Y", strict=False).cast(pl.Datetime("us"))
         if day.null_count():
             raise SourceChanged(f'{where}: "{dates[0].decode()}" above the header is no date')
