@@ -116,6 +116,19 @@ def file_members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
         yield Member(path.name, path.read_bytes())
 
 
+def whole(path: Path, where: str, max_bytes: int) -> bytes:
+    """A small answer that is no zip, without a byte order mark.
+
+    Raises: SourceChanged if it is no small one; SourceUnavailable if it is empty.
+    """
+    if path.stat().st_size > max_bytes:
+        raise SourceChanged(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
+    content = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
+    if not content.strip():
+        raise SourceUnavailable(f"{where}: an empty body instead of data")
+    return content
+
+
 def _gunzipped(content: bytes, where: str, max_bytes: int) -> bytes:
     inflater = isal_zlib.decompressobj(wbits=31)
     try:

@@ -430,12 +430,7 @@ def _is_list(report: Report, path: Path, where: str, max_bytes: int) -> bool:
 def _content(path: Path, where: str, max_bytes: int) -> bytes:
     from aurum_etl import decode
 
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise SourceChanged(f"{where}: {size:,} bytes are more than {max_bytes:,}")
-    content = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
-    if not content.strip():
-        raise SourceUnavailable(f"{where}: an empty body instead of data")
+    content = decode.whole(path, where, max_bytes)
     decode.demand_no_html(content, where)
     return content
 

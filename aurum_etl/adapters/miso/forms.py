@@ -99,7 +99,7 @@ def page(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
     from aurum_etl import decode
 
     demand_name(report, where)
-    content = _content(path, where, max_bytes)
+    content = decode.whole(path, where, max_bytes)
     if b'"data"' not in content and not content.lstrip().startswith(b"["):
         raise _told(decode.json(content, where), where)
     rows = decode.json_records(content, ("data",), where)
@@ -122,7 +122,7 @@ def fuel_mix(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
     """The display of generation by fuel: of now, of today so far, or of yesterday."""
     from aurum_etl import decode
 
-    content = _content(path, where, max_bytes)
+    content = decode.whole(path, where, max_bytes)
     _demand_key(content, "Fuel", where)
     yield decode.records(
         _numbers_alone(_some(decode.json_records(content, ("Fuel", "Type"), where), where), "ACT"), report, where
@@ -136,7 +136,7 @@ def forecast(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
     from aurum_etl import decode
 
     demand_name(report, where)
-    content = _content(path, where, max_bytes)
+    content = decode.whole(path, where, max_bytes)
     document = _demand_key(content, "Forecast", where)
     reference = str(document.get("RefId"))
     named = _REFERENCE.search(reference)
@@ -211,16 +211,6 @@ def _without_footer(body: bytes) -> bytes:
             break
         body = body[: len(body) - len(last)].rstrip()
     return body + b"\n"
-
-
-def _content(path: Path, where: str, max_bytes: int) -> bytes:
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise SourceChanged(f"{where}: {size:,} bytes are more than {max_bytes:,}")
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    if not content.strip():
-        raise SourceUnavailable(f"{where}: an empty body instead of data")
-    return content
 
 
 def _demand_key(content: bytes, key: str, where: str) -> dict[str, Any]:
