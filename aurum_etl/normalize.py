@@ -21,7 +21,7 @@ from aurum_etl.market import LocationType
 from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _LOCATION, _NAME, _TYPE = "_location", "_name", "_type"
 _START, _END = "_start", "_end"
 _PUBLISHED, _MARK, _RANK = "_published", "_mark", "_rank"
+_GATHERED_ROWS = 65_536
+_Group = list[tuple[pl.DataFrame, dict[bytes, str]]]
+"""Published frames of one shape, each with the metadata that it came with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +66,17 @@ def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset, report: Repor
     unplaced: list[pl.DataFrame] = []
     drift: dict[str, None] = {}
     rows_read = passed_over = 0
-    for batch in batches:
-        published = pl.from_arrow(batch, rechunk=False)
-        assert isinstance(published, pl.DataFrame)  # noqa: S101 - a record batch is never a series
-        metadata = batch.schema.metadata or {}
-        drift |= dict.fromkeys(filter(None, metadata.get(DRIFT, b"").decode().split("\n")))
-        if report.spread is not None:
-            published = _spread(published, report, report.spread)
-        rows_read += len(published)
-        mine, unknown = _split_by_words(published, report)
-        placed, timeless = _split_by_time(mine, dataset, report)
-        passed_over += len(published) - len(mine) - len(unknown)
-        _check_grid(placed, dataset, report, metadata.get(WHERE, b"the data").decode())
+    for group in _gathered(batches):
+        drift |= dict.fromkeys(each for _, metadata in group for each in metadata.get(DRIFT, "").split("\n") if each)
+        rows, placed, strangers = _placed(group, dataset, report)
+        rows_read += rows
+        passed_over += rows - len(placed) - len(strangers)
         frames.append(placed)
-        unplaced += [unknown, timeless]
+        unplaced.append(strangers)
     published = pl.concat(frames) if frames else _nothing(report)
-    rows, repeated, superseded = _observations(published, dataset, report)
+    observations, repeated, superseded = _observations(published, dataset, report)
     return Normalized(
-        frame=_canonical(rows, dataset, report),
+        frame=_canonical(observations, dataset, report),
         unplaced=pl.concat([pl.DataFrame(schema=REJECTED_SCHEMA), *unplaced]),
         rows_read=rows_read,
         passed_over=passed_over,
@@ -88,6 +84,46 @@ def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset, report: Repor
         superseded=superseded,
         drift=tuple(drift),
     )
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[_Group]:
+    """The batches as frames, small ones of one shape together: whatever is done with a frame has a price of its own, and a
+    day can come in hundreds of files.
+    """
+    group: _Group = []
+    rows = 0
+    for batch in batches:
+        frame = pl.from_arrow(batch, rechunk=False)
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a record batch is never a series
+        if group and (rows + len(frame) > _GATHERED_ROWS or frame.schema != group[0][0].schema):
+            yield group
+            group, rows = [], 0
+        metadata = {name: value.decode() for name, value in (batch.schema.metadata or {}).items()}
+        group.append((frame, metadata))
+        rows += len(frame)
+    if group:
+        yield group
+
+
+def _placed(group: _Group, dataset: Dataset, report: Report) -> tuple[int, pl.DataFrame, pl.DataFrame]:
+    """How many rows were published, those of the dataset with their instants, and those that nobody can place.
+
+    Raises: SourceChanged if an interval is not on the dataset's grid, with where it came from.
+    """
+    published = pl.concat([frame for frame, _ in group])
+    if report.spread is not None:
+        published = _spread(published, report, report.spread)
+    mine, unknown = _split_by_words(published, report)
+    timed, timeless = _split_by_time(mine, dataset, report)
+    try:
+        _check_grid(timed, dataset, report, group[0][1].get(WHERE, "the data"))
+    except SourceChanged:
+        if len(group) > 1:
+            # One of them did it: alone it says which.
+            for each in group:
+                _placed([each], dataset, report)
+        raise
+    return len(published), timed, pl.concat([unknown, timeless])
 
 
 def together(parts: Sequence[Normalized], dataset: Dataset) -> Normalized:

@@ -121,6 +121,25 @@ def test_numbers_may_have_blanks_around_them_and_no_zero_in_front() -> None:
     assert read(b"NODE,MW\nA, 23.94\nB,.92\nC,-.94 \n")["MW"] == [23.94, 0.92, -0.94]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"NODE,MW\nA,1\n\nB,2\n",
+        b"\r\nNODE,MW\r\n\r\nA,1\r\nB,2\r\n\r\n",
+        b"NODE,MW\n,\nA,1\n , \nB,2\n,",
+        b"\nNODE,MW\nA,1\nB,2",
+    ],
+    ids=["blank line", "carriage returns, first and last", "commas alone", "first line"],
+)
+def test_lines_of_nothing_are_no_rows(content: bytes) -> None:
+    assert read(content) == {"NODE": ["A", "B"], "MW": [1.0, 2.0]}
+
+
+def test_a_line_without_its_word_is_a_row_and_told() -> None:
+    with pytest.raises(SourceChanged, match="column NODE is empty in row 2"):
+        read(b"NODE,MW\nA,1\n,2\n\n")
+
+
 def test_an_optional_column_that_is_not_there_is_null() -> None:
     form = replace(NODES, optional=frozenset({"MW"}))
     assert read(b"NODE\nA\n", form) == {"NODE": ["A"], "MW": [None]}

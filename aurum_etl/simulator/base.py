@@ -61,6 +61,16 @@ class Fault:
         return cls(kind, int(rest[0]) if rest else 1)
 
 
+def damaged(body: bytes, fault: str | None) -> bytes:
+    """The body after a fault of bytes: cut, or with some of them turned over."""
+    if fault == "cut_zip":
+        return body[: len(body) * 2 // 3]
+    if fault == "corrupt_member":
+        third = len(body) // 3
+        return body[:third] + bytes(255 - each for each in body[third : third + 8]) + body[third + 8 :]
+    return body
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What is sent back."""

@@ -16,6 +16,7 @@ from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.errors import NoData, SourceChanged, SourceError, SourceUnavailable
 from aurum_etl.normalize import Normalized, normalize
+from tests.adapters.loopback import EDITS, edited
 from tests.frames import chunk, lmp_csv, zip_of
 
 BIG = 10**8
@@ -128,41 +129,16 @@ WHOLE = zip_of(
     MCE_csv=lmp_csv(*((f"2026-07-14T{hour:02}:00", node, "MCE", "-1") for hour in range(7, 24) for node in "ABC")),
 )
 CSV = lmp_csv(*((f"2026-07-14T{hour:02}:00", "A", "LMP", "37.19566") for hour in range(7, 24)))
-MUTATIONS = st.lists(
-    st.tuples(
-        st.sampled_from(["flip", "cut", "insert", "repeat", "drop"]), st.integers(0, 10**6), st.binary(max_size=6)
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-def mutated(content: bytes, mutations: list[tuple[str, int, bytes]]) -> bytes:
-    body = bytearray(content)
-    for kind, where, data in mutations:
-        at = where % max(len(body), 1)
-        match kind:
-            case "flip" if body:
-                body[at] ^= 1 << where % 8
-            case "cut":
-                del body[at:]
-            case "insert":
-                body[at:at] = data
-            case "repeat":
-                body[at:at] = body[at : at + 50]
-            case _:
-                del body[at : at + len(data)]
-    return bytes(body)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from([(WHOLE, "f.zip"), (CSV, "f.csv"), (XML.encode(), "f.xml")]), MUTATIONS)
+@given(st.sampled_from([(WHOLE, "f.zip"), (CSV, "f.csv"), (XML.encode(), "f.xml")]), EDITS)
 def test_whatever_comes_is_read_or_refused_in_typed_words(
     payload: tuple[bytes, str], mutations: list[tuple[str, int, bytes]]
 ) -> None:
     for dataset in ("caiso_lmp", "caiso_load"):
         try:
-            read(mutated(payload[0], mutations), payload[1], dataset)
+            read(edited(payload[0], mutations), payload[1], dataset)
         except SourceError as error:
             assert str(error).startswith("here: ")
 

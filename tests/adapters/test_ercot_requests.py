@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -20,7 +18,7 @@ from aurum_etl.adapters.base import Fetched, demand_credentials, fetch
 from aurum_etl.adapters.ercot import ERCOT
 from aurum_etl.adapters.ercot.login import Login
 from aurum_etl.archive import Archive
-from aurum_etl.download import QUICK, Download, Replay
+from aurum_etl.download import QUICK, Replay
 from aurum_etl.errors import (
     AccessDenied,
     SourceChanged,
@@ -30,10 +28,11 @@ from aurum_etl.errors import (
     UsageError,
 )
 from aurum_etl.pipeline import normalized_of
-from aurum_etl.receipt import Origin, Outcome
+from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, run
 from aurum_etl.settings import read_settings
 from aurum_etl.simulator import Simulator
+from tests.adapters import loopback
 from tests.frames import chunk, spec
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aurum_etl.dataset import Dataset
+    from tests.adapters.loopback import Said
 
 NAME, WORD, KEY = "somebody@example.org", "p&ss word/1", "the-subscription-key"
 CREDENTIALS = {
@@ -53,7 +53,6 @@ DATASETS = {each.key: each for each in ERCOT.datasets}
 PRICES = DATASETS["ercot_lmp"].of("api")
 ARCHIVED = DATASETS["ercot_lmp"].of("archive")
 TOKEN_PATH = "/login/oauth2/v2.0/token"
-Said = tuple[int, object]
 
 
 @dataclass
@@ -72,41 +71,12 @@ class Log:
 
 @contextmanager
 def server(say: Callable[[str, dict[str, str], str, int], Said]) -> Iterator[tuple[str, Log]]:
-    """A server that answers with what `say` returns for a path, a query, a body and the number of the request."""
-    log = Log()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            where = urlsplit(self.path)
-            query = dict(parse_qsl(where.query))
-            log.requests.append((where.path, query, {k.lower(): v for k, v in self.headers.items()}, body))
-            status, said = say(where.path, query, body, len(log.requests))
-            content = (
-                said
-                if isinstance(said, bytes)
-                else said.encode()
-                if isinstance(said, str)
-                else json.dumps(said).encode()
-            )
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{served.server_address[1]}", log
-    finally:
-        served.shutdown()
-        served.server_close()
+    """Answers with what `say` returns for a path, a query, a body and the number of the request."""
+    with loopback.server(
+        lambda heard: say(heard.path, heard.query, heard.body, heard.number),
+        lambda heard: (heard.path, heard.query, {k.lower(): v for k, v in heard.headers.items()}, heard.body),
+    ) as (base, requests):
+        yield base, Log(requests)
 
 
 def with_login(say: Callable[[str, dict[str, str], str, int], Said]) -> Callable[[str, dict[str, str], str, int], Said]:
@@ -123,17 +93,7 @@ def with_login(say: Callable[[str, dict[str, str], str, int], Said]) -> Callable
 
 def fetched(of: Dataset, base: str, folder: Path, *names: str, day: date = DAY) -> Fetched:
     bases = {"": base, "LOGIN": f"{base}/login", "MIS": f"{base}/mis", "DASHBOARDS": f"{base}/dashboards"}
-    with Download(
-        bases,
-        Origin.CUSTOM,
-        Archive(folder),
-        requests_per_minute=None,
-        patience=replace(QUICK, attempts=2),
-        max_bytes=10**8,
-        manners=ERCOT.manners,
-        auth=ERCOT.auth(of, CREDENTIALS, bases),
-    ) as source:
-        return fetch(ERCOT, of, chunk(of, day, *names), source, 10**8)
+    return loopback.fetched(ERCOT, of, chunk(of, day, *names), bases, folder, CREDENTIALS, replace(QUICK, attempts=2))
 
 
 FIELDS = ("deliveryDate", "hourEnding", "settlementPoint", "settlementPointPrice", "DSTFlag")

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aurum_etl.errors import AurumError, NoData, SourceChanged, SourceError, SourceUnavailable
+from tests.adapters.loopback import EDITS, edited
 from tests.adapters.test_isone import NAMES, dataset, hourly, price, read, row, table, week
 
 PAGE = "<html><head><title>ISO Express</title></head><body>Sign in to continue</body></html>"
@@ -188,11 +189,6 @@ PAYLOADS: list[tuple[str, str, bytes]] = [
     ("isone_lmp", "api", json.dumps(hourly(price(), price("2026-07-14T01:00:00.000-04:00"))).encode()),
     ("isone_renewable_forecast", "csv", week('"D",,01,,205', '"D",,11,234,').encode()),
 ]
-EDITS = st.lists(
-    st.tuples(st.sampled_from(["flip", "cut", "insert", "drop"]), st.integers(0, 10**6), st.binary(max_size=6)),
-    min_size=1,
-    max_size=4,
-)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -201,19 +197,7 @@ def test_whatever_comes_is_read_or_refused_in_typed_words(
     payload: tuple[str, str, bytes], edits: list[tuple[str, int, bytes]]
 ) -> None:
     key, feed, content = payload
-    body = bytearray(content)
-    for kind, where, data in edits:
-        at = where % max(len(body), 1)
-        match kind:
-            case "flip" if body:
-                body[at] ^= 1 << where % 8
-            case "cut":
-                del body[at:]
-            case "insert":
-                body[at:at] = data
-            case _:
-                del body[at : at + len(data)]
     try:
-        read(bytes(body), dataset(key, feed))
+        read(edited(content, edits), dataset(key, feed))
     except SourceError as error:
         assert str(error).startswith("here/")

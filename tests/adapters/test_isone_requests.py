@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
-import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,72 +12,44 @@ import pytest
 from aurum_etl.adapters.base import Fetched, demand_credentials, fetch
 from aurum_etl.adapters.isone import ISONE
 from aurum_etl.archive import Archive
-from aurum_etl.download import QUICK, Download, Replay
+from aurum_etl.download import Replay
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SpecError, UsageError
 from aurum_etl.pipeline import normalized_of
-from aurum_etl.receipt import Origin, Outcome
+from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, Report, run
 from aurum_etl.simulator import Fault, Simulator
+from tests.adapters import loopback
 from tests.adapters.test_isone import dataset, hourly, price, table, week
 from tests.frames import chunk, spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from aurum_etl.dataset import Dataset
     from aurum_etl.settings import Settings
+    from tests.adapters.loopback import Said
 
 KEYS = {"ISONE_API_USERNAME": "somebody@example.com", "ISONE_API_PASSWORD": "secret word"}
 BASIC = "Basic " + base64.b64encode(b"somebody@example.com:secret word").decode()
 DAY = date(2026, 7, 14)
 PAGE = "<html><body>ISO Express</body></html>"
-Said = tuple[int, object]
 Asked = tuple[str, str | None, str | None]
 
 
-@contextmanager
-def server(say: Callable[[str, str | None, int], Said]) -> Iterator[tuple[str, list[Asked]]]:
-    """A server that answers with what `say` returns for a path, a cookie and the number of the request; its pages set one."""
-    log: list[Asked] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            log.append((self.path, self.headers["Authorization"], self.headers["Cookie"]))
-            status, said = say(self.path, self.headers["Cookie"], len(log))
-            body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
-            self.send_response(status)
-            if said == PAGE:
-                self.send_header("Set-Cookie", "isox_token=abc; Path=/")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listening.server_address[1]}", log
-    finally:
-        listening.shutdown()
-        listening.server_close()
+def server(say: Callable[[str, str | None, int], Said]) -> AbstractContextManager[tuple[str, list[Asked]]]:
+    """Answers with what `say` returns for a path, a cookie and the number of the request; its pages set one."""
+    return loopback.server(
+        lambda heard: say(heard.target, heard.headers["Cookie"], heard.number),
+        lambda heard: (heard.target, heard.headers["Authorization"], heard.headers["Cookie"]),
+        cookie_with=PAGE,
+    )
 
 
 def fetched(of: Dataset, base: str, folder: Path, *names: str, day: date = DAY) -> Fetched:
     bases = dict.fromkeys(ISONE.bases, base)
-    with Download(
-        bases,
-        Origin.CUSTOM,
-        Archive(folder),
-        requests_per_minute=None,
-        patience=QUICK,
-        max_bytes=10**8,
-        manners=ISONE.manners,
-        auth=ISONE.auth(of, KEYS, bases),
-    ) as source:
-        return fetch(ISONE, of, chunk(of, day, *names), source, 10**8)
+    return loopback.fetched(ISONE, of, chunk(of, day, *names), bases, folder, KEYS)
 
 
 def test_name_and_password_are_for_the_services_alone(tmp_path: Path) -> None:
@@ -227,17 +195,7 @@ def test_the_website_and_the_services_bring_the_same_rows(
     for feed in {"isone_lmp": ("csv", "api"), "isone_lmp_rt60": ("final", "api")}[key]:
         of = dataset(key, feed)
         bases = settings.addresses(of.iso, ISONE.bases)
-        with Download(
-            bases,
-            Origin.SIMULATOR,
-            Archive(tmp_path / feed),
-            requests_per_minute=None,
-            patience=QUICK,
-            max_bytes=10**8,
-            manners=ISONE.manners,
-            auth=ISONE.auth(of, settings.credentials, bases),
-        ) as source:
-            found = fetch(ISONE, of, chunk(of, day), source, 10**8)
+        found = loopback.fetched(ISONE, of, chunk(of, day), bases, tmp_path / feed, settings.credentials)
         frames.append(normalized_of(found, of).frame)
     assert len(frames[0]) == 90 * {3: 23, 7: 24, 11: 25}[day.month]
     assert frames[0].equals(frames[1])

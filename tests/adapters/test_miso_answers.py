@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceError, SourceUnavailable
 from aurum_etl.validate import validate
+from tests.adapters.loopback import EDITS, edited
 from tests.adapters.test_miso import ABOVE, ROWS, WIDE, dataset, read, weekly, wide
 
 
@@ -314,11 +315,6 @@ PAYLOADS = [
     ("miso_genmix", "display", "m.json", mix(("2026-07-27 8:10:00 AM", "Coal", "1")).encode()),
     ("miso_renewable_forecast", "display", "getwindforecast.json", outlook().encode()),
 ]
-EDITS = st.lists(
-    st.tuples(st.sampled_from(["flip", "cut", "insert", "drop"]), st.integers(0, 10**6), st.binary(max_size=6)),
-    min_size=1,
-    max_size=4,
-)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -327,19 +323,7 @@ def test_whatever_comes_is_read_or_refused_in_typed_words(
     payload: tuple[str, str, str, bytes], edits: list[tuple[str, int, bytes]]
 ) -> None:
     key, feed, name, content = payload
-    body = bytearray(content)
-    for kind, where, data in edits:
-        at = where % max(len(body), 1)
-        match kind:
-            case "flip" if body:
-                body[at] ^= 1 << where % 8
-            case "cut":
-                del body[at:]
-            case "insert":
-                body[at:at] = data
-            case _:
-                del body[at : at + len(data)]
     try:
-        read(bytes(body), name, dataset(key, feed))
+        read(edited(content, edits), name, dataset(key, feed))
     except SourceError as error:
         assert str(error).startswith("here/")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-import threading
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,72 +12,43 @@ import pytest
 from aurum_etl.adapters.base import Fetched, demand_credentials, fetch
 from aurum_etl.adapters.miso import MISO
 from aurum_etl.archive import Archive
-from aurum_etl.download import QUICK, Download, Replay
+from aurum_etl.download import Replay
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SpecError
 from aurum_etl.pipeline import normalized_of
-from aurum_etl.receipt import Origin, Outcome
+from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, run
 from aurum_etl.settings import read_settings
+from tests.adapters import loopback
 from tests.frames import chunk, spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from aurum_etl.dataset import Dataset
+    from tests.adapters.loopback import Said
 
 KEYS = {
     "MISO_API_PRICING_SUBSCRIPTION_KEY": "first, second",
     "MISO_API_LOAD_GENERATION_AND_INTERCHANGE_SUBSCRIPTION_KEY": "third",
 }
 DAY = date(2026, 7, 14)
-Said = tuple[int, object]
 PRICES = {each.key: each for each in MISO.datasets}["miso_lmp"].of("api")
 
 
-@contextmanager
 def exchange(
     say: Callable[[str, dict[str, str], int], Said],
-) -> Iterator[tuple[str, list[tuple[str, str | None, str]]]]:
-    """A server that answers with what `say` returns for a path, a query and the number of the request."""
-    log: list[tuple[str, str | None, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            log.append((self.path, self.headers["Ocp-Apim-Subscription-Key"], self.headers["User-Agent"]))
-            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            status, said = say(urlsplit(self.path).path, query, len(log))
-            body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", log
-    finally:
-        server.shutdown()
-        server.server_close()
+) -> AbstractContextManager[tuple[str, list[tuple[str, str | None, str]]]]:
+    """Answers with what `say` returns for a path, a query and the number of the request."""
+    return loopback.server(
+        lambda heard: say(heard.path, heard.query, heard.number),
+        lambda heard: (heard.target, heard.headers["Ocp-Apim-Subscription-Key"], heard.headers["User-Agent"]),
+    )
 
 
 def fetched(of: Dataset, base: str, folder: Path, *names: str) -> Fetched:
-    bases = dict.fromkeys(MISO.bases, base)
-    with Download(
-        bases,
-        Origin.CUSTOM,
-        Archive(folder),
-        requests_per_minute=None,
-        patience=QUICK,
-        max_bytes=10**8,
-        manners=MISO.manners,
-        auth=MISO.auth(of, KEYS, bases),
-    ) as source:
-        return fetch(MISO, of, chunk(of, DAY, *names), source, 10**8)
+    return loopback.fetched(MISO, of, chunk(of, DAY, *names), dict.fromkeys(MISO.bases, base), folder, KEYS)
 
 
 def prices(page: int, pages: int, rows: int = 2, **told: Any) -> dict[str, Any]:

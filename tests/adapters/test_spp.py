@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aurum_etl.adapters.base import Fetched, fetch
 from aurum_etl.adapters.spp import SPP
 from aurum_etl.adapters.spp.files import file_names, file_time
-from aurum_etl.archive import Archive
-from aurum_etl.download import QUICK, Download
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable
 from aurum_etl.pipeline import normalized_of
-from aurum_etl.receipt import Origin
+from tests.adapters import loopback
 from tests.frames import chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from aurum_etl.adapters.base import Fetched
     from aurum_etl.dataset import Dataset
+    from tests.adapters.loopback import Said
 
 SPRING, SUMMER, AUTUMN = date(2026, 3, 8), date(2026, 7, 14), date(2025, 11, 2)
 DATASETS = {each.key: each for each in SPP.datasets}
@@ -234,47 +229,20 @@ def test_a_version_without_a_time_in_its_name_is_refused(name: str) -> None:
 # What is fetched
 
 
-@contextmanager
-def portal(files: dict[str, tuple[int, bytes]]) -> Iterator[tuple[str, list[str]]]:
+def portal(files: dict[str, Said]) -> AbstractContextManager[tuple[str, list[str]]]:
     """A server that has those files, by the last part of their path, and nothing else."""
-    log: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
+    def name(heard: loopback.Heard) -> str:
+        return heard.query["path"].rpartition("/")[2]
 
-        def do_GET(self) -> None:
-            name = parse_qs(urlsplit(self.path).query)["path"][0].rpartition("/")[2]
-            log.append(name)
-            status, body = files.get(name, (404, b""))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", log
-    finally:
-        server.shutdown()
-        server.server_close()
+    return loopback.server(lambda heard: files.get(name(heard), (404, b"")), name)
 
 
 def fetched(of: Dataset, day: date, base: str, folder: Path) -> Fetched:
-    with Download(
-        {"": base},
-        Origin.CUSTOM,
-        Archive(folder),
-        requests_per_minute=None,
-        patience=QUICK,
-        max_bytes=10**8,
-        manners=SPP.manners,
-    ) as source:
-        return fetch(SPP, of, chunk(of, day), source, 10**8)
+    return loopback.fetched(SPP, of, chunk(of, day), {"": base}, folder)
 
 
-def interval(end: str) -> tuple[int, bytes]:
+def interval(end: str) -> Said:
     header = "Interval,GMTIntervalEnd,Settlement Location,Pnode,LMP,MLC,MCC,MEC"
     return 200, f"{header}\n11/02/2025 02:00:00,11/02/2025 {end}:00,AEC,SOUC,20.5,0.5,-1,21\n".encode()
 

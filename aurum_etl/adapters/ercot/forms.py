@@ -51,6 +51,11 @@ POSTED = "posted"
 """The column of documents that says when they were posted: their names do, and no csv has it."""
 POSTED_AT = ByInstant(POSTED)
 
+_Parts = list[tuple[tuple[str, ...], int]]
+"""Of documents that are read as one: the names that may say when each was posted, and how many rows it has."""
+_JOINED_BYTES = 32 * 2**20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"(?m)^\r?\n")
 _POSTED_NAME = re.compile(r"(?:^|[/.])cdr\.(\d{8})\.\d{16}\.(\d{8})\.(\d{6})")
 _LABEL = re.compile(r"_(\d{8})_(\d{4,6})(?!\d)")
 _TOTALS = {name: re.compile(rb'"%b"\s*:\s*(\d+)' % name) for name in (b"totalRecords", b"totalPages", b"currentPage")}
@@ -125,15 +130,36 @@ def documents(report: Report, path: Path, where: str, max_bytes: int) -> Iterato
     if _is_list(report, path, where, max_bytes):
         return
     came = False
-    for member, container in _members(report, path, where, max_bytes):
-        if b"\n" not in member.content.strip():
-            continue
+    for content, parts in _joined(_members(report, path, where, max_bytes)):
         came = True
-        yield _with_posting(
-            decode.csv(member.content, _unposted(report), where), report, (member.name, container), where
-        )
+        yield _with_posting(decode.csv(content, _unposted(report), where), report, parts, where)
     if not came:
         raise NoData(f"{where}: the document has a header and no rows")
+
+
+def _joined(members: Iterator[tuple[Member, str]]) -> Iterator[tuple[bytes, _Parts]]:
+    """Documents of one header after the other as one csv, with the names and the number of rows of each: a day of the
+    dispatch is hundreds of them, and reading one has a price of its own.
+    """
+    pieces: list[bytes] = []
+    parts: _Parts = []
+    first = b""
+    for member, container in members:
+        content = member.content.removeprefix(_BYTE_ORDER_MARK).strip()
+        if b"\n\n" in content or b"\n\r\n" in content:
+            # Lines are counted here, and these are no rows.
+            content = _BLANK_LINE.sub(b"", content)
+        header, _, body = content.partition(b"\n")
+        if not body:
+            continue
+        if pieces and (header.rstrip() != first or sum(map(len, pieces)) + len(body) > _JOINED_BYTES):
+            yield b"\n".join([first, *pieces]), parts
+            pieces, parts = [], []
+        first = header.rstrip()
+        pieces.append(body)
+        parts.append(((member.name, container), body.count(b"\n") + 1))
+    if pieces:
+        yield b"\n".join([first, *pieces]), parts
 
 
 def points(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -295,8 +321,8 @@ def _members(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
         raise SourceUnavailable(f"{where}: the zip has no such file as {pattern.pattern or 'a csv'}")
 
 
-def _with_posting(batch: pa.RecordBatch, report: Report, names: tuple[str, ...], where: str) -> pa.RecordBatch:
-    """The rows of a document with the instant of its posting."""
+def _with_posting(batch: pa.RecordBatch, report: Report, parts: _Parts, where: str) -> pa.RecordBatch:
+    """The rows of documents, each with the instant of its posting."""
     import polars as pl
 
     from aurum_etl import decode
@@ -304,8 +330,15 @@ def _with_posting(batch: pa.RecordBatch, report: Report, names: tuple[str, ...],
     frame = pl.DataFrame(batch)
     if MISLABELED in report.parameters:
         frame = _relabeled(frame)
-    posted = pl.lit(_posted(report, names, where), pl.Datetime("us", "UTC"))
-    return decode.to_batch(frame.with_columns(posted.alias(POSTED)), where, _drift(batch))
+    postings = pl.DataFrame(
+        [(_posted(report, names, where), rows) for names, rows in parts],
+        schema={POSTED: pl.Datetime("us", "UTC"), "rows": pl.UInt32},
+        orient="row",
+    )
+    posted = postings.select(pl.col(POSTED).repeat_by("rows").explode())
+    if len(posted) != len(frame):
+        raise SourceChanged(f"{where}: {len(posted):,} lines are {len(frame):,} rows: a line breaks inside of quotes")
+    return decode.to_batch(frame.hstack(posted), where, _drift(batch))
 
 
 def _relabeled(frame: pl.DataFrame) -> pl.DataFrame:
@@ -383,7 +416,7 @@ def _is_list(report: Report, path: Path, where: str, max_bytes: int) -> bool:
     Raises: NoData if none of the documents is wanted; SourceChanged if nobody asked for a list.
     """
     with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+        start = file.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip()
     if start[:1] not in (b"{", b"["):
         return False
     found = listed(_content(path, where, max_bytes), where)
@@ -397,12 +430,7 @@ def _is_list(report: Report, path: Path, where: str, max_bytes: int) -> bool:
 def _content(path: Path, where: str, max_bytes: int) -> bytes:
     from aurum_etl import decode
 
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise SourceChanged(f"{where}: {size:,} bytes are more than {max_bytes:,}")
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    if not content.strip():
-        raise SourceUnavailable(f"{where}: an empty body instead of data")
+    content = decode.whole(path, where, max_bytes)
     decode.demand_no_html(content, where)
     return content
 

@@ -31,7 +31,6 @@ HOURS = Spread("hour", {str(hour): {"price": f"HE {hour}"} for hour in range(1, 
 
 _PREAMBLE_BYTES = 4096
 _DATE = re.compile(rb"(?<!\d)(\d{1,2}/\d{1,2}/\d{4})(?!\d)")
-_BLANK_LINE = re.compile(rb"(?m)^[ \t,]*\r?\n")
 _PAGE = re.compile(rb'"page"\s*:\s*(\{[^{}]*\})')
 _NO_ROWS = re.compile(rb'"data"\s*:\s*\[\s*\]')
 _REFERENCE = re.compile(r"(\d{1,2}-[A-Za-z]{3}-\d{4})\D+(\d{1,2}:\d{2})\s+EST")
@@ -65,7 +64,7 @@ def wide(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         prices = replace(
             report, published={name: kind for name, kind in report.published.items() if name != "Market Day"}
         )
-        batch = decode.csv(_BLANK_LINE.sub(b"", body), prices, where)
+        batch = decode.csv(body, prices, where)
         day = pl.Series([dates[0].decode()]).str.to_date("%m/%d/%Y", strict=False).cast(pl.Datetime("us"))
         if day.null_count():
             raise SourceChanged(f'{where}: "{dates[0].decode()}" above the header is no date')
@@ -100,7 +99,7 @@ def page(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
     from aurum_etl import decode
 
     demand_name(report, where)
-    content = _content(path, where, max_bytes)
+    content = decode.whole(path, where, max_bytes)
     if b'"data"' not in content and not content.lstrip().startswith(b"["):
         raise _told(decode.json(content, where), where)
     rows = decode.json_records(content, ("data",), where)
@@ -123,7 +122,7 @@ def fuel_mix(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
     """The display of generation by fuel: of now, of today so far, or of yesterday."""
     from aurum_etl import decode
 
-    content = _content(path, where, max_bytes)
+    content = decode.whole(path, where, max_bytes)
     _demand_key(content, "Fuel", where)
     yield decode.records(
         _numbers_alone(_some(decode.json_records(content, ("Fuel", "Type"), where), where), "ACT"), report, where
@@ -137,7 +136,7 @@ def forecast(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
     from aurum_etl import decode
 
     demand_name(report, where)
-    content = _content(path, where, max_bytes)
+    content = decode.whole(path, where, max_bytes)
     document = _demand_key(content, "Forecast", where)
     reference = str(document.get("RefId"))
     named = _REFERENCE.search(reference)
@@ -212,16 +211,6 @@ def _without_footer(body: bytes) -> bytes:
             break
         body = body[: len(body) - len(last)].rstrip()
     return body + b"\n"
-
-
-def _content(path: Path, where: str, max_bytes: int) -> bytes:
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise SourceChanged(f"{where}: {size:,} bytes are more than {max_bytes:,}")
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    if not content.strip():
-        raise SourceUnavailable(f"{where}: an empty body instead of data")
-    return content
 
 
 def _demand_key(content: bytes, key: str, where: str) -> dict[str, Any]:

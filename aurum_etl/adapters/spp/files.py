@@ -50,7 +50,6 @@ _VARIANTS = {
     "pnodename": "Pnode",
 }
 """What the same columns are called in other files and years, without blanks, underscores and capitals."""
-_NO_ROW = re.compile(rb"(?m)^[ \t,]+(?:\r?\n|\Z)")
 _ALWAYS = (("since", "0001-01-01"), ("until", "9999-12-31"))
 _FIRSTS: dict[str, dict[str, int]] = {"registry": {}, "day": {}, "month": {"day": 1}, "year": {"month": 1, "day": 1}}
 """What the first day of each file's span has, by how often there is one."""
@@ -170,7 +169,7 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         raise SourceChanged(f"{where}: by its name it is no {report.name}, and files of other products look the same")
     made = file_time(name, where) if {MADE, VERSION} & set(report.published) else None
     for member in decode.file_members(path, where, max_bytes):
-        if not member.content.strip():
+        if not member.content or member.content.isspace():
             raise SourceUnavailable(f"{where}: an empty body instead of data")
         decode.demand_no_html(member.content, where)
         content, header = _as_documented(member.content)
@@ -199,13 +198,10 @@ def _by_zone(content: bytes, report: Report, where: str) -> pa.RecordBatch:
 
 
 def _as_documented(content: bytes) -> tuple[bytes, list[str]]:
-    """The file with the documented names of its columns and without rows of commas alone, and those names."""
+    """The file with the documented names of its columns, and those names."""
     first, _, rest = content.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
     header = [name.strip().strip('"').strip() for name in first.decode("utf-8", "replace").split(",")]
     header = [_VARIANTS.get(_plain(name), name) for name in header]
-    # Most files are large and have none.
-    if b"\n," in rest or b"\n " in rest or rest[:1] in (b",", b" "):
-        rest = _NO_ROW.sub(b"", rest)
     return ",".join(header).encode() + b"\n" + rest, header
 
 

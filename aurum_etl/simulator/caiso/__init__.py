@@ -11,7 +11,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from aurum_etl.simulator.base import Answer
+from aurum_etl.simulator.base import Answer, damaged
 from aurum_etl.simulator.caiso import load, power, prices, reserves, wire
 from aurum_etl.simulator.zipped import zipped
 
@@ -71,7 +71,7 @@ class CaisoSimulator:
             body = self._body(question, fault, now)
         except wire.Refused as refused:
             return wire.refusal(refused, now)
-        return Answer(200, wire.headers(f"{question.name}.zip"), wire.damaged(body, fault))
+        return Answer(200, wire.headers(f"{question.name}.zip"), damaged(body, fault))
 
     def _body(self, question: wire.Question, fault: str | None, now: datetime) -> bytes:
         """The zip, from the cache where it was made before; with one thread making it at a time."""

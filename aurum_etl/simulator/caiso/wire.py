@@ -191,13 +191,3 @@ def with_fault(rows: pl.DataFrame, fault: str | None, value: str, word_column: s
             return pl.concat([rows, rows.head(1).with_columns(pl.lit(word).alias(word_column))])
         case _:
             return rows
-
-
-def damaged(body: bytes, fault: str | None) -> bytes:
-    """The bytes of a zip with a fault of the container."""
-    if fault == "cut_zip":
-        return body[: len(body) * 2 // 3]
-    if fault == "corrupt_member":
-        middle = len(body) // 3
-        return body[:middle] + bytes(255 - each for each in body[middle : middle + 8]) + body[middle + 8 :]
-    return body

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from aurum_etl.simulator.base import Answer
+from aurum_etl.simulator.base import Answer, damaged
 from aurum_etl.simulator.ercot import clock, dashboards, documents, load, login, points, power, prices, query, wire
 from aurum_etl.simulator.ercot.product import Scope
 from aurum_etl.simulator.ercot.wire import Refused
@@ -144,14 +144,14 @@ class ErcotSimulator:
         filters = tuple(sorted(wanted.filters.items()))
         identity = (base, product.emil, wanted.page, wanted.size, wanted.sort, wanted.descending, filters, until)
         body = self._body(identity, fault, lambda content: query.answer(wanted, scope, base, content))
-        return Answer(200, {"Content-Type": "application/json"}, wire.damaged(body, fault))
+        return Answer(200, {"Content-Type": "application/json"}, damaged(body, fault))
 
     def _archive(self, asked: Asked, number: int, scope: Scope, base: str, fault: str | None) -> Answer:
         identity = asked.query.get("download")
         if identity is None:
             listed = documents.archive_list(_PRODUCTS, number, scope, asked.query, base)
             body = wire.as_json(listed)
-            return replace(body, body=wire.damaged(body.body, fault))
+            return replace(body, body=damaged(body.body, fault))
         return self._zip([self._document(identity, number, scope)], scope, fault)
 
     def _bulk(self, asked: Asked, number: int, scope: Scope, fault: str | None) -> Answer:
@@ -184,14 +184,14 @@ class ErcotSimulator:
         name = wanted[0].constructed_name() if not bulk else f"{wanted[0].product.path}.zip"
         headers = {"Content-Type": _ZIP, "Content-Disposition": f'attachment; filename="{name}"'}
         identity = (bulk, *(each.identity for each in wanted))
-        return Answer(200, headers, wire.damaged(self._body(identity, fault, made), fault))
+        return Answer(200, headers, damaged(self._body(identity, fault, made), fault))
 
     def _mis(self, asked: Asked, scope: Scope, fault: str | None) -> Answer:
         """Lists for everybody; old documents are still there, only no longer listed."""
         if asked.path == "/misapp/servlets/IceDocListJsonWS":
             listed = documents.mis_list(_PRODUCTS, scope, asked.query.get("reportTypeId", ""))
             body = wire.as_json({"ListDocsByRptTypeRes": {"DocumentList": listed}})
-            return replace(body, body=wire.damaged(body.body, fault))
+            return replace(body, body=damaged(body.body, fault))
         if asked.path == "/misdownload/servlets/mirDownload":
             return self._zip([self._document(asked.query.get("doclookupId", ""), None, scope)], scope, fault)
         return Answer(404, {"Content-Type": "text/html"}, b"<html><body>Not found</body></html>")

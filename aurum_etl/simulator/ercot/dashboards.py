@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from aurum_etl.simulator.base import Answer
+from aurum_etl.simulator.base import Answer, damaged
 from aurum_etl.simulator.ercot import clock, wire
 from aurum_etl.simulator.invented import decimal_text, load_shape, mixed
 from aurum_etl.simulator.pjm.shapes import shaped, sun, wind
@@ -49,7 +49,7 @@ def fuel_mix(seed: int, now: datetime, fault: str | None) -> Answer:
     )
     body = f'{head[:-1]},"data":{{{",".join(days)}}}}}'.encode()
     headers = {"Content-Type": "application/json", "Cache-Control": "max-age=60"}
-    return Answer(200, headers, wire.damaged(body, fault))
+    return Answer(200, headers, damaged(body, fault))
 
 
 def _samples(seed: int, day: date, now: datetime) -> pl.DataFrame:

@@ -222,13 +222,3 @@ def error_object(refused: Refused, now: datetime) -> Answer:
         "data": None,
     }
     return as_json(body, refused.status)
-
-
-def damaged(body: bytes, fault: str | None) -> bytes:
-    """The body after `cut_zip` and `corrupt_member`."""
-    if fault == "cut_zip":
-        return body[: len(body) * 2 // 3]
-    if fault == "corrupt_member":
-        middle = len(body) // 3
-        return body[:middle] + bytes(255 - each for each in body[middle : middle + 8]) + body[middle + 8 :]
-    return body

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from datetime import date
 from typing import TYPE_CHECKING
 
-from aurum_etl.simulator.base import Answer
+from aurum_etl.simulator.base import Answer, damaged
 from aurum_etl.simulator.miso import clock, displays, exchange, pricing, quantities, reports, wire
 from aurum_etl.simulator.miso.places import nodes as all_nodes
 from aurum_etl.simulator.miso.showing import Showing
@@ -96,7 +96,7 @@ class MisoSimulator:
         except wire.NoSuchFile:
             return wire.no_such_file(self._now())
         body = self._made(name, made, fault if fault in wire.CONTENT_FAULTS else None)
-        return Answer(200, {"Content-Type": "application/octet-stream"}, wire.damaged(body, fault))
+        return Answer(200, {"Content-Type": "application/octet-stream"}, damaged(body, fault))
 
     def _made(self, name: str, made: Callable[[str | None], bytes], fault: str | None) -> bytes:
         """The file, from the cache where it was made before; with one thread making it at a time."""
@@ -134,14 +134,14 @@ class MisoSimulator:
             return wire.exchange_refusal(404, _EMPTY)
         except wire.BadArgument as refused:
             return wire.exchange_refusal(400, str(refused))
-        return Answer(200, {"Content-Type": "application/json"}, wire.damaged(body, fault))
+        return Answer(200, {"Content-Type": "application/json"}, damaged(body, fault))
 
     def _display(self, asked: Asked, fault: str | None, code: int | None, now: datetime) -> Answer:
         made = displays.PAGES.get(asked.path.removeprefix("/").lower())
         if code is not None or made is None:
             return wire.no_page(code or 404)
         body = made(Showing(self._seed, now, self._nodes, fault)).encode()
-        return Answer(200, {"Content-Type": "application/json; charset=utf-8"}, wire.damaged(body, fault))
+        return Answer(200, {"Content-Type": "application/json; charset=utf-8"}, damaged(body, fault))
 
 
 def _parts(path: str) -> tuple[str, str | None, str]:

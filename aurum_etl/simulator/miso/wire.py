@@ -82,17 +82,5 @@ def exchange_refusal(status: int, reason: str) -> Answer:
     return Answer(status, {"Content-Type": "application/json"}, _compact({"status": status, "reason": reason}))
 
 
-def damaged(body: bytes, fault: str | None) -> bytes:
-    """The body, cut or with some bytes turned over."""
-    middle = len(body) // 2
-    match fault:
-        case "cut_zip":
-            return body[:middle]
-        case "corrupt_member":
-            return body[:middle] + bytes(255 - each for each in body[middle : middle + 8]) + body[middle + 8 :]
-        case _:
-            return body
-
-
 def _compact(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()

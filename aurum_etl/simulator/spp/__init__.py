@@ -11,7 +11,7 @@ from collections import OrderedDict
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from aurum_etl.simulator.base import Answer
+from aurum_etl.simulator.base import Answer, damaged
 from aurum_etl.simulator.spp import places, wire
 from aurum_etl.simulator.spp.files import CHARTS, FILE_SYSTEMS
 from aurum_etl.simulator.spp.making import Making
@@ -101,7 +101,7 @@ class SppSimulator:
             "Content-Type": "application/zip" if path.endswith(".zip") else "text/csv",
             "Last-Modified": format_datetime(kind.published(span), usegmt=True),
         }
-        return Answer(200, headers, wire.damaged(body, fault))
+        return Answer(200, headers, damaged(body, fault))
 
     def _made(self, name: str, kind: Kind | Standing, span: Span, now: datetime, fault: str | None) -> bytes:
         """The file, from the cache where it was made before; with one thread making it at a time."""
@@ -138,4 +138,4 @@ class SppSimulator:
         ]
         listed = [] if fault == "empty" else rows
         document = rows[0] if fault == "one_object" and rows else listed
-        return Answer(200, {"Content-Type": "application/json"}, wire.damaged(json.dumps(document).encode(), fault))
+        return Answer(200, {"Content-Type": "application/json"}, damaged(json.dumps(document).encode(), fault))

@@ -86,15 +86,3 @@ def csv_of(sheet: Sheet, fault: str | None) -> bytes:
 def has_no_rows(body: bytes) -> bool:
     """Whether a file is its header alone."""
     return body.find(b"\n") == len(body) - 1
-
-
-def damaged(body: bytes, fault: str | None) -> bytes:
-    """The body, cut or with some bytes turned over."""
-    middle = len(body) // 2
-    match fault:
-        case "cut_zip":
-            return body[:middle]
-        case "corrupt_member":
-            return body[:middle] + bytes(255 - each for each in body[middle : middle + 8]) + body[middle + 8 :]
-        case _:
-            return body
