@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -288,12 +289,12 @@ def test_rows_in_another_shape_are_refused(sink: Sink) -> None:
 
 @pytest.mark.parametrize("kind", CONTRACTS)
 def test_every_kind_comes_out_as_it_went_in(sink: Sink, settings: Settings, kind: str) -> None:
-    """The published examples of every dataset, each chunk twice, with versions and registries."""
+    """The published examples of every dataset, each chunk twice, with versions and registries; of many versions three."""
     memory = MemorySink()
     now = datetime(2026, 7, 20, 1, 2, 3, 456789, tzinfo=UTC)
     for dataset in of_kind(kind):
         sink.open(dataset)
-        for chunk, part in chunks_of(published(dataset.key)[1], dataset, Selection(ALL)).items():
+        for chunk, part in islice(chunks_of(published(dataset.key)[1], dataset, Selection(ALL)).items(), 3):
             table = to_arrow(with_lineage(part.frame, dataset.contract, chunk, now), dataset.contract)
             for store in (sink, sink, memory):
                 store.stage(table, scope_of(chunk, dataset)).commit()
