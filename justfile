@@ -45,6 +45,10 @@ servers:
 bench *arguments:
     uv run --group bench python -m benchmarks.bench_caiso_day {{ arguments }}
 
+# The same for the largest dataset of each of the other ISOs, or of those named.
+bench-isos *arguments:
+    uv run --group bench python -m benchmarks.bench_isos {{ arguments }}
+
 # Measure the stores against what their servers can do.
 bench-stores *arguments:
     uv run --group dev --group bench python -m benchmarks.bench_stores {{ arguments }}

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from aurum_etl import telemetry
 from benchmarks.measure import Figure, measured
 from benchmarks.recordings import CASES, record
 
@@ -20,10 +21,11 @@ from benchmarks.recordings import CASES, record
 def main() -> None:
     """Measure, and print rows per second and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("isos", nargs="*", default=[*CASES], choices=[*CASES], metavar="ISO", help=", ".join(CASES))
+    parser.add_argument("isos", nargs="*", metavar="ISO", help=f"of {', '.join(CASES)}; all by default")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    telemetry.configure("warning", as_json=False)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"polars {version('polars')}, gridstatus {version('gridstatus')}\n"
@@ -33,7 +35,7 @@ def main() -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     told = []
-    for name in options.isos:
+    for name in options.isos or CASES:
         ours, peer, floor = _measured(name, options.repeats)
         case = CASES[name]
         speed, memory, parse = peer.seconds / ours.seconds, ours.peak_mb / peer.peak_mb, ours.seconds / floor.seconds
