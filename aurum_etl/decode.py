@@ -14,6 +14,7 @@ import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from json import JSONDecoder
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
@@ -41,6 +42,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LOCAL_HEADER_BYTES = 30
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIRST_OBJECT_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,17 +250,20 @@ def json(content: bytes, where: str) -> Any:
         raise _no_json(content, where, str(error)) from error
 
 
-def json_records(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFrame:
+def json_records(content: bytes, path: tuple[str, ...], where: str, report: Report | None = None) -> pl.DataFrame:
     """The objects at that path of a json document as a frame; nested objects are columns `Outer.inner`.
 
     A list, a single object in place of a list of one, a single object under the last name where the names before it are
     missing, and a bare list in place of the whole document are all the same rows. An empty object is no row.
 
-    Shape:  one row per object, columns as json has them; no column at all where there is no object.
+    Shape:  one row per object, columns as json has them; no column at all where there is no object. Where the `report` is
+            told, columns that it does not read may be missing.
     Raises: as `json`; SourceChanged if something else stands there.
     """
     if content.strip() in (b"", b"{}", b"[]"):
         return pl.DataFrame()
+    if report is not None and (rows := _declared(content, path, report, where)) is not None:
+        return rows
     try:
         document = pl.read_json(io.BytesIO(content), infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
@@ -279,6 +284,44 @@ def json_records(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFr
         document = inside.struct.unnest()
     # Objects without a field are no rows.
     return _flat(document) if document.width else pl.DataFrame()
+
+
+def _declared(content: bytes, path: tuple[str, ...], report: Report, where: str) -> pl.DataFrame | None:
+    """The objects of a list by the types that the report has for them; None where they are not as it says.
+
+    To find types out takes as long as reading does, and what nobody reads need not be kept. The names are those of the
+    first object, so that a missing column is not taken for an empty one.
+    """
+    opening = re.compile(rb'"%s"\s*:\s*\[\s*(?=\{)' % re.escape(path[-1].encode())).search(content)
+    if opening is None:
+        return None
+    try:
+        start = content[opening.end() : opening.end() + _FIRST_OBJECT_BYTES].decode("utf-8", "replace")
+        first, _ = JSONDecoder().raw_decode(start)
+        nested = {outer: list(value) for outer, value in first.items() if isinstance(value, dict)}
+        flat = [name for name in first if name not in nested]
+        found = _columns([*flat, *(f"{outer}.{name}" for outer in nested for name in nested[outer])], report, where)
+    except (ValueError, SourceChanged):
+        return None
+    kinds = {
+        published: pl.Float64() if found.types[name] is Published.NUMBER else pl.String()
+        for name, published in found.names.items()
+    }
+    fields: dict[str, pl.DataType] = {name: kinds[name] for name in flat if name in kinds}
+    for outer, names in nested.items():
+        inner = {name: kinds[f"{outer}.{name}"] for name in names if f"{outer}.{name}" in kinds}
+        fields |= {outer: pl.Struct(inner)} if inner else {}
+    kind: pl.DataType = pl.List(pl.Struct(fields))
+    for name in reversed(path[1:]):
+        kind = pl.Struct({name: kind})
+    try:
+        column = pl.read_json(io.BytesIO(content), schema={path[0]: kind}).get_column(path[0])
+        for name in path[1:]:
+            column = column.struct.field(name)
+        rows = column.explode().drop_nulls()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
+        return None
+    return _flat(rows.struct.unnest()) if len(rows) else None
 
 
 def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataFrame:

@@ -193,6 +193,50 @@ def test_what_is_no_record_is_refused_in_typed_words(content: bytes, kind: type[
         decode.json_records(content, ("Xs", "X"), "here")
 
 
+@pytest.mark.parametrize(
+    "objects",
+    [
+        '[{"a": 1, "b": {"c": "x"}, "d": [1]}, {"a": 2.5, "b": {"c": "y"}}]',
+        '[{"a": 1, "b": {"c": 7}}, {"a": null, "b": {"c": null}}, {"b": {"c": "y"}}]',
+        '[{"a": "1.5", "b": {"c": "x"}}, {"a": " 2", "b": {"c": "y"}}]',
+        '[{"a": 1, "b": {"c": 12345678901234567}}, {"a": -0.0, "b": {"c": 5}}]',
+        '[{"A": 1, "B": {"C": "x"}}, {"A": 2, "B": {"C": "y"}}]',
+        '{"a": 1, "b": {"c": "x"}}',
+        '[{"a": 1, "b": {"c": "]},{"}}]',
+        "[]",
+        '""',
+    ],
+    ids=["more than is read", "nulls", "quoted", "kinds", "capitals", "object", "brackets", "empty", "text"],
+)
+def test_objects_are_the_same_by_their_declared_types(objects: str) -> None:
+    form = report(a=Published.NUMBER, **{"b.c": Published.TEXT})
+    content = f'{{"told": {{"X": 1}}, "Xs": {{"X": {objects}}}, "n": 2}}'.encode()
+    found = [decode.json_records(content, ("Xs", "X"), "here", each) for each in (None, form)]
+    if not found[0].is_empty():
+        batches = [decode.records(each, form, "here").to_pydict() for each in found]
+        assert batches[0] == batches[1]
+    assert len(found[0]) == len(found[1])
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        ('[{"b": {"c": "x"}}, {"a": 1, "b": {"c": "x"}}]', None),
+        ('[{"z": 1, "b": {"c": "x"}}]', "column a is missing"),
+        ('[{"a": 1, "b": {"c": "x"}}, {"a": "n/a", "b": {"c": "y"}}]', 'column a holds "n/a"'),
+    ],
+    ids=["missing at first", "renamed", "a word in place of a number"],
+)
+def test_what_is_not_as_declared_is_read_as_it_is(objects: str, message: str | None) -> None:
+    form = report(a=Published.NUMBER, **{"b.c": Published.TEXT})
+    rows = decode.json_records(f'{{"X": {objects}}}'.encode(), ("X",), "here", form)
+    if message is None:
+        assert decode.records(rows, form, "here").to_pydict() == {"a": [None, 1.0], "b.c": ["x", "x"]}
+        return
+    with pytest.raises(SourceChanged, match=message):
+        decode.records(rows, form, "here")
+
+
 def members(path: Path, content: bytes, most: int = BIG) -> list[decode.Member]:
     path.write_bytes(content)
     return list(decode.members(path, "here", most))

@@ -55,7 +55,7 @@ def service(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[
             # An empty object of another resource says nothing of this one.
             decode.json(content, where)
             raise SourceChanged(f"{where}: expected {'.'.join(names)}; found {_words(content)!r}")
-        rows = decode.json_records(content, names, where)
+        rows = decode.json_records(content, names, where, report)
         if rows.is_empty():
             raise NoData(f"{where}: the answer is an empty {names[0]}")
         yield decode.records(rows, report, where)

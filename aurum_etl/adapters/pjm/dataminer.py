@@ -109,7 +109,7 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
             yield decode.csv(content, report, where)
             continue
         _demand_no_error(content, where)
-        rows = decode.json_records(content, ("items",), where)
+        rows = decode.json_records(content, ("items",), where, report)
         if rows.is_empty():
             raise NoData(f"{where}: PJM has no rows for it")
         yield decode.records(rows, report, where)
