@@ -16,7 +16,7 @@ format:
 
 # Lint, types, import layers and the quick tests.
 check: lint
-    uv run --group dev pytest -q -x tests/adapters tests/promises/test_contract_forms.py tests/promises/test_the_tree.py tests/test_{window,chunk,decode,normalize,validate,spec,archive}.py
+    uv run --group dev pytest -q -x -n 2 tests/adapters --ignore-glob='*_requests.py' tests/promises/test_contract_forms.py tests/promises/test_the_tree.py tests/test_{window,chunk,decode,normalize,validate,spec,archive}.py
 
 # Format, lint, types and import layers, looked at and not changed.
 lint:
