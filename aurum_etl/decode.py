@@ -41,7 +41,7 @@ _NO_ROW = re.compile(rb"(?m)^[ \t,]*(?:\r?\n|\Z)")
 _GZIP_MAGIC = b"\x1f\x8b"
 _LOCAL_HEADER_BYTES = 30
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST_OBJECT_BYTES = 65_536
 
 
@@ -125,7 +125,7 @@ def whole(path: Path, where: str, max_bytes: int) -> bytes:
     """
     if path.stat().st_size > max_bytes:
         raise SourceChanged(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
-    content = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
+    content = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
     if not content.strip():
         raise SourceUnavailable(f"{where}: an empty body instead of data")
     return content
@@ -183,7 +183,7 @@ def csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
     Shape:  one row per line after the header; words as dictionaries, numbers as doubles, instants as UTC microseconds.
     Raises: SourceChanged if a column is missing, a number or an instant is none, a word is empty, or a line is cut.
     """
-    content = content.removeprefix(_BYTE_ORDER_MARK)
+    content = content.removeprefix(BYTE_ORDER_MARK)
     try:
         return _csv(content, report, where)
     except SourceChanged:
@@ -198,7 +198,7 @@ def csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
 def _csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
     # Slices of a few bytes only: a copy of a member would cost as much as a tenth of its parsing.
     header_line = content[: content.find(b"\n") + 1] or content
-    header = [name.strip().strip('"').strip() for name in header_line.decode("utf-8", "replace").split(",")]
+    header = names_of(header_line)
     found = _columns(header, report, where)
     _check_last_line(content, len(header), where)
     # By position, so that blanks around a name, or a name that stands twice, do no harm.
@@ -410,15 +410,17 @@ def _columns(header: Sequence[str], report: Report, where: str) -> _Found:
     Case, blanks and underscores do not matter, since the same ISO writes them one way today and another tomorrow; a name
     of the alias table is taken, and told as drift.
     """
-    plain = {_plain(name): name for name in reversed(header)}
+    plain = {plain_name(name): name for name in reversed(header)}
     aliases: dict[str, list[str]] = {}
     for alias, name in report.aliases.items():
         aliases.setdefault(name, []).append(alias)
     names, drift, missing, absent = {}, [], [], {}
     for name, kind in report.published.items():
-        published = name if name in header else plain.get(_plain(name))
+        published = name if name in header else plain.get(plain_name(name))
         if published is None:
-            published = next((plain[_plain(each)] for each in aliases.get(name, ()) if _plain(each) in plain), None)
+            published = next(
+                (plain[plain_name(each)] for each in aliases.get(name, ()) if plain_name(each) in plain), None
+            )
             if published is not None:
                 drift.append(f"{name} is called {published}")
         if published is not None:
@@ -434,14 +436,20 @@ def _columns(header: Sequence[str], report: Report, where: str) -> _Found:
         )
     types = {name: report.published[name] for name in names}
     if report.spread is not None and report.spread.others:
-        known = {_plain(each) for each in (*names.values(), *report.ignored)}
+        known = {plain_name(each) for each in (*names.values(), *report.ignored)}
         for name in header:
-            if name and _plain(name) not in known:
+            if name and plain_name(name) not in known:
                 names[name], types[name] = name, Published.NUMBER
     return _Found(names, types, absent, tuple(drift))
 
 
-def _plain(name: str) -> str:
+def names_of(line: bytes) -> list[str]:
+    """The names in the header line of a csv, without blanks and quotes around them."""
+    return [name.strip().strip('"').strip() for name in line.decode("utf-8", "replace").split(",")]
+
+
+def plain_name(name: str) -> str:
+    """A name without what the same ISO writes one way today and another tomorrow: case, blanks and underscores."""
     return name.replace(" ", "").replace("_", "").casefold()
 
 
@@ -488,6 +496,11 @@ def to_batch(frame: pl.DataFrame, where: str, drift: tuple[str, ...] = ()) -> pa
     if table.num_rows == 0:
         return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], schema=table.schema)
     return table.to_batches()[0]
+
+
+def drift_of(batch: pa.RecordBatch) -> tuple[str, ...]:
+    """The columns of a batch that were found under another name than the documented one, as `to_batch` was told."""
+    return tuple(filter(None, (batch.schema.metadata or {}).get(DRIFT, b"").decode().split("\n")))
 
 
 def xml(content: bytes, where: str) -> Element:

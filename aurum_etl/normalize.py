@@ -15,7 +15,7 @@ import polars as pl
 
 from aurum_etl.contracts.base import LINEAGE
 from aurum_etl.dataset import Word
-from aurum_etl.decode import DRIFT, WHERE, empty, looked_up
+from aurum_etl.decode import WHERE, drift_of, empty, looked_up
 from aurum_etl.errors import SourceChanged
 from aurum_etl.market import LocationType
 from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
@@ -31,8 +31,8 @@ _LOCATION, _NAME, _TYPE = "_location", "_name", "_type"
 _START, _END = "_start", "_end"
 _PUBLISHED, _MARK, _RANK = "_published", "_mark", "_rank"
 _GATHERED_ROWS = 65_536
-_Group = list[tuple[pl.DataFrame, dict[bytes, str]]]
-"""Published frames of one shape, each with the metadata that it came with."""
+_Group = list[tuple[pl.DataFrame, str]]
+"""Published frames of one shape, each with where it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,7 @@ def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset, report: Repor
     unplaced: list[pl.DataFrame] = []
     drift: dict[str, None] = {}
     rows_read = passed_over = 0
-    for group in _gathered(batches):
-        drift |= dict.fromkeys(each for _, metadata in group for each in metadata.get(DRIFT, "").split("\n") if each)
+    for group in _gathered(batches, drift):
         rows, placed, strangers = _placed(group, dataset, report)
         rows_read += rows
         passed_over += rows - len(placed) - len(strangers)
@@ -86,9 +85,9 @@ def normalize(batches: Iterable[pa.RecordBatch], dataset: Dataset, report: Repor
     )
 
 
-def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[_Group]:
+def _gathered(batches: Iterable[pa.RecordBatch], drift: dict[str, None]) -> Iterator[_Group]:
     """The batches as frames, small ones of one shape together: whatever is done with a frame has a price of its own, and a
-    day can come in hundreds of files.
+    day can come in hundreds of files. What they tell of `drift` is noted there.
     """
     group: _Group = []
     rows = 0
@@ -98,8 +97,8 @@ def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[_Group]:
         if group and (rows + len(frame) > _GATHERED_ROWS or frame.schema != group[0][0].schema):
             yield group
             group, rows = [], 0
-        metadata = {name: value.decode() for name, value in (batch.schema.metadata or {}).items()}
-        group.append((frame, metadata))
+        drift |= dict.fromkeys(drift_of(batch))
+        group.append((frame, (batch.schema.metadata or {}).get(WHERE, b"the data").decode()))
         rows += len(frame)
     if group:
         yield group
@@ -116,7 +115,7 @@ def _placed(group: _Group, dataset: Dataset, report: Report) -> tuple[int, pl.Da
     mine, unknown = _split_by_words(published, report)
     timed, timeless = _split_by_time(mine, dataset, report)
     try:
-        _check_grid(timed, dataset, report, group[0][1].get(WHERE, "the data"))
+        _check_grid(timed, dataset, report, group[0][1])
     except SourceChanged:
         if len(group) > 1:
             # One of them did it: alone it says which.

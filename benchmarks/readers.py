@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _MAX_BYTES = 2**33
 _Answers = list[dict[str, Any]]
 _Peer = Callable[[_Answers], Any]
+_ABOVE = {"miso": 4}
+"""Lines above the header of a csv."""
 
 
 def ours(name: str) -> Callable[[Path], int]:
@@ -59,8 +61,10 @@ def plain(name: str) -> Callable[[Path], int]:
                 return sum(rows_of(archive.read(each)) for each in archive.namelist())
         if content[:1] in b"{[":
             return _longest(orjson.loads(content))
-        # Lines above the header and below the rows are of other lengths; csv of one ISO has them.
-        return len(pl.read_csv(content, skip_lines=_above(name), infer_schema_length=1_000, truncate_ragged_lines=True))
+        # The line below the rows of one of them has fewer cells.
+        return len(
+            pl.read_csv(content, skip_lines=_ABOVE.get(name, 0), infer_schema_length=1_000, truncate_ragged_lines=True)
+        )
 
     def work(folder: Path) -> int:
         return sum(rows_of(each["body"].read_bytes()) for each in _answers(folder) if not each["beside"])
@@ -74,14 +78,10 @@ def gridstatus(name: str) -> Callable[[Path], int]:
 
     def read(folder: Path) -> int:
         answers = _answers(folder)
-        with _answered(name, answers):
+        with _answered(answers):
             return len(work(answers))
 
     return read
-
-
-def _above(name: str) -> int:
-    return {"miso": 4, "isone": 4}.get(name, 0)
 
 
 def _longest(document: Any) -> int:
@@ -98,7 +98,7 @@ def _answers(folder: Path) -> _Answers:
 
 
 @contextmanager
-def _answered(name: str, answers: _Answers) -> Iterator[None]:
+def _answered(answers: _Answers) -> Iterator[None]:
     """The peer's HTTP gets the recorded answers: a file by its name, a page by its feed and first row."""
     import pandas as pd
     import requests
@@ -110,10 +110,9 @@ def _answered(name: str, answers: _Answers) -> Iterator[None]:
 
     def read_csv(source: Any, **options: Any) -> Any:
         if isinstance(source, str):
-            # The nodes' kinds are those of another day than the peer would ask for.
-            source = body(
-                source.rsplit("/", 1)[-1].rsplit("=", 1)[-1][8 if name == "miso" and "_da_" in source else 0 :]
-            )
+            file = source.rsplit("/", 1)[-1].rsplit("=", 1)[-1]
+            # MISO's nodes have the kinds of the recorded day, not of the one that the peer would ask for: today.
+            source = body(file[8:] if file.endswith("_da_expost_lmp.csv") else file)
         return plain_read(source, **options)
 
     def get(url: str, *, params: Any = None, **_: Any) -> requests.Response:

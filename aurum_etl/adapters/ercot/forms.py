@@ -54,7 +54,6 @@ POSTED_AT = ByInstant(POSTED)
 _Parts = list[tuple[tuple[str, ...], int]]
 """Of documents that are read as one: the names that may say when each was posted, and how many rows it has."""
 _JOINED_BYTES = 32 * 2**20
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"(?m)^\r?\n")
 _POSTED_NAME = re.compile(r"(?:^|[/.])cdr\.(\d{8})\.\d{16}\.(\d{8})\.(\d{6})")
 _LABEL = re.compile(r"_(\d{8})_(\d{4,6})(?!\d)")
@@ -141,11 +140,13 @@ def _joined(members: Iterator[tuple[Member, str]]) -> Iterator[tuple[bytes, _Par
     """Documents of one header after the other as one csv, with the names and the number of rows of each: a day of the
     dispatch is hundreds of them, and reading one has a price of its own.
     """
+    from aurum_etl import decode
+
     pieces: list[bytes] = []
     parts: _Parts = []
     first = b""
     for member, container in members:
-        content = member.content.removeprefix(_BYTE_ORDER_MARK).strip()
+        content = member.content.removeprefix(decode.BYTE_ORDER_MARK).strip()
         if b"\n\n" in content or b"\n\r\n" in content:
             # Lines are counted here, and these are no rows.
             content = _BLANK_LINE.sub(b"", content)
@@ -187,7 +188,7 @@ def points(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[p
         ]
         # A point has as many rows as it has buses.
         distinct = pl.concat(found).drop_nulls("SETTLEMENT_POINT").unique(maintain_order=True)
-        yield decode.to_batch(distinct.cast(pl.Categorical), where, _drift(batch))
+        yield decode.to_batch(distinct.cast(pl.Categorical), where, decode.drift_of(batch))
 
 
 def fuel_mix(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -338,7 +339,7 @@ def _with_posting(batch: pa.RecordBatch, report: Report, parts: _Parts, where: s
     posted = postings.select(pl.col(POSTED).repeat_by("rows").explode())
     if len(posted) != len(frame):
         raise SourceChanged(f"{where}: {len(posted):,} lines are {len(frame):,} rows: a line breaks inside of quotes")
-    return decode.to_batch(frame.hstack(posted), where, _drift(batch))
+    return decode.to_batch(frame.hstack(posted), where, decode.drift_of(batch))
 
 
 def _relabeled(frame: pl.DataFrame) -> pl.DataFrame:
@@ -382,12 +383,6 @@ def _unposted(report: Report) -> Report:
     return replace(report, published={name: kind for name, kind in report.published.items() if name != POSTED})
 
 
-def _drift(batch: pa.RecordBatch) -> tuple[str, ...]:
-    from aurum_etl import decode
-
-    return tuple(filter(None, (batch.schema.metadata or {}).get(decode.DRIFT, b"").decode().split("\n")))
-
-
 def _is_labeled(name: str, asked: Mapping[str, str]) -> bool:
     """Whether the stamp in a document's name, if it has one, is of the intervals that are asked for."""
     label = _LABEL.search(name)
@@ -415,8 +410,10 @@ def _is_list(report: Report, path: Path, where: str, max_bytes: int) -> bool:
 
     Raises: NoData if none of the documents is wanted; SourceChanged if nobody asked for a list.
     """
+    from aurum_etl import decode
+
     with path.open("rb") as file:
-        start = file.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip()
+        start = file.read(64).removeprefix(decode.BYTE_ORDER_MARK).lstrip()
     if start[:1] not in (b"{", b"["):
         return False
     found = listed(_content(path, where, max_bytes), where)

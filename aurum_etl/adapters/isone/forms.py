@@ -27,7 +27,6 @@ TIME = {BEGIN: Published.INSTANT}
 PLACE_ID, PLACE_TYPE, PLACE_NAME = "Location.@LocId", "Location.@LocType", "Location.$"
 GENERATED = "Report generated"
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"(?m)^[ \t]*\r?\n")
 _COMMENTS = re.compile(rb'(?m)^"C",(.*?)\r?$')
 _NAMES = re.compile(rb'(?m)^"H",.*$')
@@ -47,7 +46,7 @@ def service(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[
 
     _demand_name(report, path, where)
     for member in decode.file_members(path, where, max_bytes):
-        content = member.content.removeprefix(_BYTE_ORDER_MARK)
+        content = member.content.removeprefix(decode.BYTE_ORDER_MARK)
         if not content.strip():
             raise SourceUnavailable(f"{where}: an empty body instead of data")
         names = tuple(report.parameters["rows"].split("."))
@@ -125,7 +124,7 @@ def _lines(content: bytes, where: str) -> bytes:
     """
     from aurum_etl import decode
 
-    content = content.removeprefix(_BYTE_ORDER_MARK)
+    content = content.removeprefix(decode.BYTE_ORDER_MARK)
     if not content.strip():
         raise SourceUnavailable(f"{where}: an empty body instead of data")
     decode.demand_no_html(content, where)

@@ -68,9 +68,8 @@ def wide(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         day = pl.Series([dates[0].decode()]).str.to_date("%m/%d/%Y", strict=False).cast(pl.Datetime("us"))
         if day.null_count():
             raise SourceChanged(f'{where}: "{dates[0].decode()}" above the header is no date')
-        drift = (batch.schema.metadata or {})[decode.DRIFT].decode()
         rows = pl.DataFrame(batch).with_columns(pl.lit(day[0], pl.Datetime("us")).alias("Market Day"))
-        yield decode.to_batch(rows, where, tuple(filter(None, drift.split("\n"))))
+        yield decode.to_batch(rows, where, decode.drift_of(batch))
 
 
 def weekly(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:

@@ -173,7 +173,7 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
             raise SourceUnavailable(f"{where}: an empty body instead of data")
         decode.demand_no_html(member.content, where)
         content, header = _as_documented(member.content)
-        if ZONE in report.published and _plain(ZONE) not in map(_plain, header):
+        if ZONE in report.published and decode.plain_name(ZONE) not in map(decode.plain_name, header):
             yield _by_zone(content, report, where)
             continue
         constants = _constants(report, header, made)
@@ -199,20 +199,19 @@ def _by_zone(content: bytes, report: Report, where: str) -> pa.RecordBatch:
 
 def _as_documented(content: bytes) -> tuple[bytes, list[str]]:
     """The file with the documented names of its columns, and those names."""
-    first, _, rest = content.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    header = [name.strip().strip('"').strip() for name in first.decode("utf-8", "replace").split(",")]
-    header = [_VARIANTS.get(_plain(name), name) for name in header]
+    from aurum_etl import decode
+
+    first, _, rest = content.removeprefix(decode.BYTE_ORDER_MARK).partition(b"\n")
+    header = [_VARIANTS.get(decode.plain_name(name), name) for name in decode.names_of(first)]
     return ",".join(header).encode() + b"\n" + rest, header
-
-
-def _plain(name: str) -> str:
-    return name.replace(" ", "").replace("_", "").casefold()
 
 
 def _constants(report: Report, header: list[str], made: datetime | None) -> dict[str, str | datetime]:
     """The columns that stand in no row."""
+    from aurum_etl import decode
+
     found: dict[str, str | datetime] = {}
-    if AREA in report.published and AREA.casefold() not in map(_plain, header):
+    if AREA in report.published and decode.plain_name(AREA) not in map(decode.plain_name, header):
         found[AREA] = report.parameters.get("area", Iso.SPP.value)
     if made is not None:
         found |= {MADE: made, VERSION: f"{made:%Y%m%d%H%M}"}
@@ -225,8 +224,7 @@ def _with_constants(batch: pa.RecordBatch, constants: dict[str, str | datetime],
     from aurum_etl import decode
 
     kinds = {str: pl.Categorical(), datetime: pl.Datetime("us", "UTC")}
-    drift = (batch.schema.metadata or {})[decode.DRIFT].decode()
     rows = pl.DataFrame(batch).with_columns(
         pl.lit(value).cast(kinds[type(value)]).alias(name) for name, value in constants.items()
     )
-    return decode.to_batch(rows, where, tuple(filter(None, drift.split("\n"))))
+    return decode.to_batch(rows, where, decode.drift_of(batch))
