@@ -62,6 +62,7 @@ class _Progress:
     waits: bool = False
     """Whether what is not there may still come: not for files, and not for what is asked for whatever it is."""
     attempts: int = 0
+    bytes: int = 0
     rows_read: int = 0
     rows_accepted: int = 0
     rows_rejected: int = 0
@@ -120,6 +121,7 @@ def _obtain(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progres
     progress.seconds["decode"] = fetched.decode_seconds
     progress.seconds["fetch"] -= fetched.decode_seconds
     progress.attempts = fetched.attempts
+    progress.bytes = fetched.size
     # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
     progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
     _note_nothing(progress, chunk, dataset, fetched)
@@ -231,6 +233,7 @@ def _work(
         findings=tuple(progress.findings),
         error=None if error is None else f"{type(error).__name__}: {error}",
         revision=progress.revision,
+        bytes=progress.bytes,
     )
 
 

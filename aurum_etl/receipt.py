@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from aurum_etl.chunk import Chunk
 
@@ -73,6 +73,16 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """What a chunk put into one market day: enough to tell later whether a store still holds it."""
+
+    day: date
+    rows: int
+    checksum: str
+    """Of keys and values, whatever the order of the rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What came of one attempt at a chunk."""
 
@@ -96,6 +106,13 @@ class Receipt:
     """Why it failed, with the kind of error in front."""
     revision: str = ""
     """The ISO's mark of what was loaded, such as `PRELIM`, the lowest of them; empty where it has no such marks."""
+
+    bytes: int = 0
+    """Bytes that were received for it."""
+    days: tuple[Day, ...] = ()
+    """What it put into each market day; empty for one that put nothing."""
+    job: str = ""
+    """The backfill that it was part of; empty for other runs."""
 
     @property
     def stores(self) -> tuple[str, ...]:

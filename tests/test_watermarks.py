@@ -17,11 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aurum_etl import watermarks
 from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.errors import WatermarkError
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
-from aurum_etl.watermarks import Store
+from aurum_etl.watermarks import Store, file
 from aurum_etl.window import Window, market_day, merge
 from tests.frames import PACIFIC
 
@@ -120,11 +119,17 @@ def test_lower_revisions_are_asked_for_again_and_higher_ones_are_known(store: St
     assert [each.revision for each in store.receipts()] == ["", "PRELIM", "FINAL"]
 
 
-def test_a_record_of_before_revisions_is_read_on(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("version", "lacks"), [(1, ("revision", "bytes", "days", "job")), (2, ("bytes", "days", "job"))]
+)
+def test_a_record_of_an_older_version_is_read_on(store: Store, version: int, lacks: tuple[str, ...]) -> None:
     store.append(receipt(day(0)))
     with duckdb.connect(str(store.path)) as connection:
-        connection.execute("alter table receipts drop column revision")
-        connection.execute("update meta set version = 1")
+        for column in lacks:
+            connection.execute(f"alter table receipts drop column {column}")
+        for table in ("jobs", "job_chunks", "job_events"):
+            connection.execute(f"drop table {table}")
+        connection.execute("update meta set version = ?", [version])
     assert settled(store) == [day(0)]
     store.append(replace(receipt(day(1)), revision="FINAL"))
     assert [each.revision for each in store.receipts()] == ["FINAL", ""]
@@ -261,7 +266,7 @@ def test_who_meets_a_lock_waits(store: Store) -> None:
 def test_a_lock_that_stays_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is in order then, so nobody is told to move it away."""
     store.append(receipt(day(0)))
-    monkeypatch.setattr(watermarks, "_LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(file, "LOCK_SECONDS", 0.3)
     with another_process_holding(store.path), pytest.raises(WatermarkError, match="another process") as caught:
         store.receipts()
     assert "move the file away" not in str(caught.value)

@@ -91,6 +91,8 @@ class Fetched:
     decode_seconds: float
     origins: frozenset[Origin]
     """Where the answers came from in the first place."""
+    size: int = 0
+    """Bytes of all answers, as they were received."""
 
 
 @dataclass
@@ -102,6 +104,7 @@ class _Coming:
     origins: set[Origin] = field(default_factory=set)
     attempts: int = 0
     decode_seconds: float = 0.0
+    size: int = 0
 
     def take(self, report: Report, batches: Iterable[pa.RecordBatch]) -> int:
         """Add the batches; returns their rows."""
@@ -116,6 +119,7 @@ class _Coming:
             self.attempts,
             self.decode_seconds,
             frozenset(self.origins),
+            self.size,
         )
 
 
@@ -183,6 +187,7 @@ def _read(
     fetched = source.get(ask.request, read, chunk_key=chunk.key)
     coming.attempts = max(coming.attempts, fetched.attempts)
     coming.origins.add(fetched.answer.origin)
+    coming.size += fetched.answer.size
     if isinstance(fetched.value, NoData):
         coming.nothing.append(str(fetched.value))
         return 0, fetched.answer

@@ -1,68 +1,30 @@
-"""The record of what is done: receipts as appended facts in a DuckDB file, and everything else derived from them.
-
-DuckDB lets one process at a time hold a file, even for reading. So a connection is open only for the moment of a
-transaction, and whoever meets a lock waits: `status` answers while a run goes on.
-"""
+"""The record of what is done: receipts as appended facts in a DuckDB file, and everything else derived from them."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from aurum_etl.chunk import Chunk, Selection
-from aurum_etl.errors import Overtaken, WatermarkError
-from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.errors import Overtaken
+from aurum_etl.receipt import Day, Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.sinks.base import Position
+from aurum_etl.watermarks.file import StoreFile
 from aurum_etl.window import Window, days_of, market_day, merge, subtract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
-    from datetime import date
-    from pathlib import Path
+    from collections.abc import Callable, Container, Sequence
 
     import duckdb
     import pyarrow as pa
 
     from aurum_etl.sinks.base import Progress
 
-SCHEMA_VERSION = 2
-_LOCK_SECONDS = 20.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_DDL = """
-create table if not exists meta (application varchar, version integer);
-create table if not exists receipts (
-    number bigint not null,
-    dataset varchar not null,
-    selection varchar not null,
-    selection_word varchar not null,
-    selection_names varchar[] not null,
-    window_start timestamptz not null,
-    window_end timestamptz not null,
-    chunk_key varchar not null,
-    origin varchar not null,
-    outcome varchar not null,
-    started_at timestamptz not null,
-    finished_at timestamptz not null,
-    rows_read bigint not null,
-    rows_accepted bigint not null,
-    rows_rejected bigint not null,
-    rows_committed bigint not null,
-    attempts integer not null,
-    stores varchar[] not null,
-    seconds varchar not null,
-    written varchar not null,
-    findings varchar not null,
-    error varchar,
-    revision varchar not null default ''
-);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,53 +51,22 @@ class DatasetStatus:
     last_run: datetime
 
 
-class Store:
+class Store(StoreFile):
     """The receipts, in one file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
     def append(self, receipt: Receipt, progress: Progress | None = None) -> None:
         """Add one receipt, in one transaction with that step of a drain, if there is one.
 
         Raises: Overtaken if the position on record is not where the step begins.
         """
-        row = (
-            receipt.chunk.dataset,
-            str(receipt.chunk.selection),
-            receipt.chunk.selection.word,
-            list(receipt.chunk.selection.names),
-            receipt.chunk.window.start,
-            receipt.chunk.window.end,
-            receipt.chunk.key,
-            receipt.origin.value,
-            receipt.outcome.value,
-            receipt.started_at,
-            receipt.finished_at,
-            receipt.rows_read,
-            receipt.rows_accepted,
-            receipt.rows_rejected,
-            receipt.rows_committed,
-            receipt.attempts,
-            list(receipt.stores),
-            json.dumps(dict(receipt.seconds)),
-            json.dumps([[each.sink, each.table, each.rows, each.version, each.durable] for each in receipt.written]),
-            json.dumps([[each.check, each.severity, each.count, each.detail] for each in receipt.findings]),
-            receipt.error,
-            receipt.revision,
-        )
-        marks = ", ".join("?" * len(row))
-        with self._connection() as connection:
-            connection.execute(
-                f"insert into receipts select coalesce(max(number), 0) + 1, {marks} from receipts",  # noqa: S608 - marks
-                row,
-            )
+        with self.transaction() as connection:
+            insert(connection, [receipt])
             if progress is not None:
                 self._step(connection, progress)
 
     def position(self, group: str, topic: str) -> Position:
         """How far the receipts of a drain reach; the beginning if there are none."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return Position()
             return self._position(connection, group, topic)
@@ -145,7 +76,7 @@ class Store:
 
         Raises: Overtaken if the position on record is not where the step begins.
         """
-        with self._connection() as connection:
+        with self.transaction() as connection:
             self._step(connection, progress)
 
     def _position(self, connection: duckdb.DuckDBPyConnection, group: str, topic: str) -> Position:
@@ -173,13 +104,13 @@ class Store:
         """Receipts, newest first."""
         where = "" if dataset is None else "where dataset = ?"
         top = "" if limit is None else f"limit {int(limit)}"
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return []
             rows = connection.execute(
                 f"""select dataset, selection_word, selection_names, epoch_us(window_start), epoch_us(window_end),
                     origin, outcome, epoch_us(started_at), epoch_us(finished_at), rows_read, rows_accepted,
-                    rows_rejected, attempts, seconds, written, findings, error, revision
+                    rows_rejected, attempts, seconds, written, findings, error, revision, bytes, days, job
                     from receipts {where} order by number desc {top}""",  # noqa: S608 - words of ours
                 [] if dataset is None else [dataset],
             ).fetchall()
@@ -200,7 +131,7 @@ class Store:
         there are none. Without `simulated`, chunks of the simulator do not count: invented data never passes for done.
         Neither do those of `lower` revisions, where higher ones are wanted.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return []
             # One receipt tells the names of each selection; reading the names of all would take seconds.
@@ -236,7 +167,7 @@ class Store:
 
         A chunk that failed counts too, if one of its stores had committed before another refused.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return []
             rows = connection.execute(
@@ -248,7 +179,7 @@ class Store:
 
     def of_revisions(self, dataset: str, marks: Sequence[str]) -> dict[Selection, list[Window]]:
         """Windows of which a store holds rows of one of those revisions, merged, by selection."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return {}
             rows = connection.execute(
@@ -267,7 +198,7 @@ class Store:
 
         Of the datasets of `touched`, whose sources serve what is newest and no days, a day counts with anything of it.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return []
             groups = connection.execute(
@@ -314,83 +245,9 @@ class Store:
 
     def tables(self) -> dict[str, pa.Table]:
         """The receipts and what follows from them, for `inspect`: flat tables under the names shown there."""
-        with self._connection(create=False) as connection:
+        with self.transaction(create=False) as connection:
             return {name: connection.sql(sql).to_arrow_table() for name, sql in _VIEWS.items()}
 
-    @contextmanager
-    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """A connection, or None where nothing was ever recorded: asking leaves no file behind."""
-        if not self.path.exists():
-            yield None
-            return
-        with self._connection() as connection:
-            yield connection
-
-    @contextmanager
-    def _connection(self, *, create: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
-        import duckdb
-
-        memory = not create and not self.path.exists()
-        connection = duckdb.connect() if memory else self._opened()
-        try:
-            connection.execute("set timezone = 'UTC'")
-            connection.begin()
-            self._check_version(connection)
-            yield connection
-            connection.commit()
-        except duckdb.Error as error:
-            way_out = f"; {_WAY_OUT}" if "Corrupt" in str(error) else ""
-            raise WatermarkError(f"{self.path}: {_first_line(error)}{way_out}") from error
-        finally:
-            connection.close()
-
-    def _opened(self) -> duckdb.DuckDBPyConnection:
-        """A connection to the file; waits for another process to let go of it."""
-        import duckdb
-        import tenacity
-
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise WatermarkError(f"{self.path.parent}: cannot be created: {error.strerror}") from error
-        fresh = not self.path.exists()
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_held),
-            wait=tenacity.wait_random_exponential(0.005, 0.25),
-            stop=tenacity.stop_after_delay(_LOCK_SECONDS),
-            reraise=True,
-        )
-        try:
-            connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(self.path))
-        except duckdb.Error as error:
-            if _is_held(error):
-                raise WatermarkError(
-                    f"{self.path}: another process has held it for {_LOCK_SECONDS:.0f} s: {_first_line(error)}"
-                ) from error
-            raise WatermarkError(f"{self.path}: {_first_line(error)}; {_WAY_OUT}") from error
-        if fresh:
-            os.chmod(self.path, 0o600)  # noqa: PTH101 - the file was just made
-        return connection
-
-    def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
-        columns = set(
-            connection.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
-        )
-        if not columns:
-            connection.execute(_DDL)
-            connection.execute("insert into meta values ('aurum_etl', ?)", [SCHEMA_VERSION])
-            return
-        if not {("meta", "application"), ("meta", "version")} <= columns:
-            raise WatermarkError(f"{self.path}: a database of another application; {_WAY_OUT}")
-        found = connection.execute("select application, version from meta").fetchall()
-        if found == [("aurum_etl", 1)]:
-            connection.execute("alter table receipts add column revision varchar default ''")
-            connection.execute("update meta set version = ?", [SCHEMA_VERSION])
-        elif found != [("aurum_etl", SCHEMA_VERSION)]:
-            raise WatermarkError(f"{self.path}: of version {found}, this program writes {SCHEMA_VERSION}; {_WAY_OUT}")
-
-
-_WAY_OUT = "move the file away and run again: the stores keep their rows, and what is fetched again replaces them"
 
 _SETTLED = """settled as (
     select dataset, selection, window_start, window_end from receipts
@@ -415,7 +272,7 @@ _ISLANDS = """
 _VIEWS = {
     "receipts": """
         select number, dataset, selection, chunk_key, window_start, window_end, origin, outcome, rows_read, rows_accepted,
-               rows_rejected, rows_committed, attempts, started_at, finished_at, seconds, error, revision
+               rows_rejected, rows_committed, attempts, started_at, finished_at, seconds, error, revision, bytes, job
         from receipts order by number""",
     "written": """
         select number, chunk_key, each->>'$[0]' as sink, each->>'$[1]' as table_name,
@@ -431,6 +288,46 @@ _VIEWS = {
         select dataset, selection, window_start as first, window_end as watermark
         from islands where island = 1 order by all""",  # noqa: S608 - words of ours
 }
+
+
+def insert(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
+    """Append receipts within a transaction."""
+    for row in map(_row, receipts):
+        marks = ", ".join("?" * len(row))
+        connection.execute(
+            f"insert into receipts select coalesce(max(number), 0) + 1, {marks} from receipts",  # noqa: S608 - marks
+            row,
+        )
+
+
+def _row(receipt: Receipt) -> tuple[object, ...]:
+    return (
+        receipt.chunk.dataset,
+        str(receipt.chunk.selection),
+        receipt.chunk.selection.word,
+        list(receipt.chunk.selection.names),
+        receipt.chunk.window.start,
+        receipt.chunk.window.end,
+        receipt.chunk.key,
+        receipt.origin.value,
+        receipt.outcome.value,
+        receipt.started_at,
+        receipt.finished_at,
+        receipt.rows_read,
+        receipt.rows_accepted,
+        receipt.rows_rejected,
+        receipt.rows_committed,
+        receipt.attempts,
+        list(receipt.stores),
+        json.dumps(dict(receipt.seconds)),
+        json.dumps([[each.sink, each.table, each.rows, each.version, each.durable] for each in receipt.written]),
+        json.dumps([[each.check, each.severity, each.count, each.detail] for each in receipt.findings]),
+        receipt.error,
+        receipt.revision,
+        receipt.bytes,
+        json.dumps([[each.day.isoformat(), each.rows, each.checksum] for each in receipt.days]),
+        receipt.job,
+    )
 
 
 def _status(
@@ -486,7 +383,7 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
     dataset, word, names, start, end, origin, outcome, started, finished, read, accepted, rejected, attempts, *rest = (
         row
     )
-    seconds, written, findings, error, revision = rest
+    seconds, written, findings, error, revision, size, days, job = rest
     assert isinstance(names, list)  # noqa: S101 - the column is a list
     return Receipt(
         chunk=Chunk(str(dataset), Selection(str(word), tuple(names)), _window(start, end)),
@@ -506,13 +403,7 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
         ),
         error=None if error is None else str(error),
         revision=str(revision),
+        bytes=int(str(size)),
+        days=tuple(Day(date.fromisoformat(day), *counted) for day, *counted in json.loads(str(days))),
+        job=str(job),
     )
-
-
-def _is_held(error: BaseException) -> bool:
-    """Whether another process holds the file; a damaged "block" has the word lock in its message as well."""
-    return str(error).startswith("IO Error: Could not set lock on file")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]

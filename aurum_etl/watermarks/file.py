@@ -1,0 +1,190 @@
+"""The file of the store: its shape, its versions, and how several processes share it.
+
+DuckDB lets one process at a time hold a file, even for reading. So a connection is open only for the moment of a
+transaction, and whoever meets a lock waits: `status` answers while a run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from aurum_etl.errors import WatermarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import duckdb
+
+SCHEMA_VERSION = 3
+LOCK_SECONDS = 20.0
+_WAY_OUT = "move the file away and run again: the stores keep their rows, and what is fetched again replaces them"
+
+_DDL = """
+create table if not exists meta (application varchar, version integer);
+create table if not exists receipts (
+    number bigint not null,
+    dataset varchar not null,
+    selection varchar not null,
+    selection_word varchar not null,
+    selection_names varchar[] not null,
+    window_start timestamptz not null,
+    window_end timestamptz not null,
+    chunk_key varchar not null,
+    origin varchar not null,
+    outcome varchar not null,
+    started_at timestamptz not null,
+    finished_at timestamptz not null,
+    rows_read bigint not null,
+    rows_accepted bigint not null,
+    rows_rejected bigint not null,
+    rows_committed bigint not null,
+    attempts integer not null,
+    stores varchar[] not null,
+    seconds varchar not null,
+    written varchar not null,
+    findings varchar not null,
+    error varchar,
+    revision varchar not null default '',
+    bytes bigint not null default 0,
+    days varchar not null default '[]',
+    job varchar not null default ''
+);
+"""
+
+_JOBS_DDL = """
+create table if not exists jobs (
+    job varchar not null,
+    dataset varchar not null,
+    selection varchar not null,
+    selection_word varchar not null,
+    selection_names varchar[] not null,
+    spec varchar not null,
+    content varchar not null,
+    options varchar not null,
+    window_start timestamptz not null,
+    window_end timestamptz not null,
+    created_at timestamptz not null
+);
+create table if not exists job_chunks (
+    job varchar not null,
+    place integer not null,
+    chunk_key varchar not null,
+    window_start timestamptz not null,
+    window_end timestamptz not null,
+    reason varchar not null,
+    requests integer not null,
+    rows bigint not null,
+    bytes bigint not null
+);
+create table if not exists job_events (
+    number bigint not null,
+    job varchar not null,
+    happened_at timestamptz not null,
+    event varchar not null,
+    chunk_key varchar not null,
+    detail varchar not null
+);
+"""
+
+_GROWN = (
+    ("revision varchar default ''",),
+    ("bytes bigint default 0", "days varchar default '[]'", "job varchar default ''"),
+)
+"""Columns that receipts got with each version after the first."""
+
+
+class StoreFile:
+    """A DuckDB file that is open for the moment of a transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """A connection, or None where nothing was ever recorded: asking leaves no file behind."""
+        if not self.path.exists():
+            yield None
+            return
+        with self.transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, *, create: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for one transaction; without `create`, an empty store in memory stands for a file that is not there.
+
+        Raises: WatermarkError if the file cannot be had, or is none of ours.
+        """
+        import duckdb
+
+        memory = not create and not self.path.exists()
+        connection = duckdb.connect() if memory else self._opened()
+        try:
+            connection.execute("set timezone = 'UTC'")
+            connection.begin()
+            self._check_version(connection)
+            yield connection
+            connection.commit()
+        except duckdb.Error as error:
+            way_out = f"; {_WAY_OUT}" if "Corrupt" in str(error) else ""
+            raise WatermarkError(f"{self.path}: {_first_line(error)}{way_out}") from error
+        finally:
+            connection.close()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        """A connection to the file; waits for another process to let go of it."""
+        import duckdb
+        import tenacity
+
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WatermarkError(f"{self.path.parent}: cannot be created: {error.strerror}") from error
+        fresh = not self.path.exists()
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_held),
+            wait=tenacity.wait_random_exponential(0.005, 0.25),
+            stop=tenacity.stop_after_delay(LOCK_SECONDS),
+            reraise=True,
+        )
+        try:
+            connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(self.path))
+        except duckdb.Error as error:
+            if _is_held(error):
+                raise WatermarkError(
+                    f"{self.path}: another process has held it for {LOCK_SECONDS:.0f} s: {_first_line(error)}"
+                ) from error
+            raise WatermarkError(f"{self.path}: {_first_line(error)}; {_WAY_OUT}") from error
+        if fresh:
+            os.chmod(self.path, 0o600)  # noqa: PTH101 - the file was just made
+        return connection
+
+    def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
+        columns = set(
+            connection.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
+        )
+        if not columns:
+            connection.execute(_DDL + _JOBS_DDL)
+            connection.execute("insert into meta values ('aurum_etl', ?)", [SCHEMA_VERSION])
+            return
+        if not {("meta", "application"), ("meta", "version")} <= columns:
+            raise WatermarkError(f"{self.path}: a database of another application; {_WAY_OUT}")
+        found = connection.execute("select application, version from meta").fetchall()
+        if found in ([("aurum_etl", 1)], [("aurum_etl", 2)]):
+            for column in _GROWN[found[0][1] - 1 :]:
+                connection.execute("".join(f"alter table receipts add column {each};" for each in column))
+            connection.execute(_JOBS_DDL)
+            connection.execute("update meta set version = ?", [SCHEMA_VERSION])
+        elif found != [("aurum_etl", SCHEMA_VERSION)]:
+            raise WatermarkError(f"{self.path}: of version {found}, this program writes {SCHEMA_VERSION}; {_WAY_OUT}")
+
+
+def _is_held(error: BaseException) -> bool:
+    """Whether another process holds the file; a damaged "block" has the word lock in its message as well."""
+    return str(error).startswith("IO Error: Could not set lock on file")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]
