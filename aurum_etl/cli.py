@@ -16,8 +16,10 @@ import click
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
+    from aurum_etl.chunk import Chunk
     from aurum_etl.console import Console
     from aurum_etl.receipt import Receipt
     from aurum_etl.runner import Flags, Report
@@ -126,7 +128,7 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
 
     prepared = prepare(spec, flags)
     with console.progress(prepared.dataset.key, len(prepared.plan.chunks)) as seen:
-        report = perform(prepared, seen)
+        report = perform(prepared, _Seen(seen))
     document = _report_document(report)
     console.document(document)
     console.table(
@@ -147,6 +149,18 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
     where = ", ".join(f"{each['table']} ({each['kind']})" for each in document["sinks"]) or "no store"
     console.line(f"{report.outcome}: {report.rows} rows, {len(report.receipts)} chunks, into {where}")
     sys.exit(report.exit_code)
+
+
+class _Seen:
+    def __init__(self, seen: Callable[[Receipt], None]) -> None:
+        self._seen = seen
+
+    def begun(self, chunk: Chunk) -> None: ...
+
+    def ended(self, receipt: Receipt, _again_in: float | None) -> None:
+        self._seen(receipt)
+
+    def state(self, text: str) -> None: ...
 
 
 def _report_document(report: Report) -> dict[str, Any]:
@@ -615,7 +629,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _tell(as_json, "Interrupted", "interrupted; what was committed is recorded, the rest is not there")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.stdout.flush()
+        # Not `sys.exit`: that would wait for threads that have not ended in time.
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _interrupt(*_: object) -> None:

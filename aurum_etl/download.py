@@ -1,12 +1,13 @@
 """The only way by which bytes come from an ISO: paced, retried, and every answer archived as it came.
 
-Libraries do the generic parts: httpx speaks HTTP, tenacity retries, pyrate-limiter paces. What an answer means is the
+Libraries do the generic parts: httpx speaks HTTP, tenacity retries, pyrate-limiter  means is the
 adapter's: it looks at the content and says whether it is one.
 """
 
 from __future__ import annotations
 
 import email.utils
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import httpx
 import tenacity
-from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
 from aurum_etl.archive import Answer, Exchange
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceError, SourceUnavailable, SourceUnreachable
 from aurum_etl.manners import NothingThere
+from aurum_etl.quota import demand_going
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.archive import Archive, Request
     from aurum_etl.manners import Manners
+    from aurum_etl.quota import Budget
     from aurum_etl.receipt import Origin
 
 T = TypeVar("T")
@@ -84,11 +86,12 @@ class Download:
         origin: Origin,
         archive: Archive,
         *,
-        requests_per_minute: float | None,
+        budget: Budget,
         patience: Patience,
         max_bytes: int,
         manners: Manners,
         auth: httpx.Auth | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self._bases = bases
         self._origin = origin
@@ -96,11 +99,8 @@ class Download:
         self._patience = patience
         self._max_bytes = max_bytes
         self._manners = manners
-        self._limiter: Limiter | None = None
-        if requests_per_minute is not None:
-            # One request per interval rather than n per minute: a burst is what the ISOs refuse.
-            interval = Rate(1, round(60_000 / requests_per_minute))
-            self._limiter = Limiter(InMemoryBucket([interval]))
+        self._budget = budget
+        self._stopping = stop or threading.Event()
         timeout = httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds)
         self._client = httpx.Client(
             timeout=timeout, follow_redirects=False, headers={"user-agent": manners.user_agent}, auth=auth
@@ -111,8 +111,6 @@ class Download:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
-        if self._limiter is not None:
-            self._limiter.close()
 
     def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
         """See `Source.get`; every answer is archived, whatever its status."""
@@ -121,6 +119,7 @@ class Download:
             retry=tenacity.retry_if_exception_type(SourceUnavailable),
             wait=self._wait,
             stop=self._stop,
+            sleep=self._sleep,
             before_sleep=lambda state: self._log_retry(request, state),
             reraise=True,
         ):
@@ -141,8 +140,7 @@ class Download:
 
     def _send(self, request: Request, attempt: int, chunk_key: str) -> Answer:
         """Send once; an answer with status 200, or an error."""
-        if self._limiter is not None:
-            self._limiter.try_acquire(request.iso.value)
+        self._budget.wait(self._stopping)
         logger().debug("request.sent", request=request.describe(), attempt=attempt, chunk=chunk_key)
         where = request.describe()
         base, variable = self._bases[request.host], request.iso.base_variable(request.host)
@@ -158,27 +156,32 @@ class Download:
                     headers={**dict(request.headers), **({"content-type": "application/json"} if request.body else {})},
                 ) as response,
             ):
+                broken: Exception | None = None
                 try:
                     for piece in response.iter_bytes():
+                        demand_going(self._stopping)
                         incoming.write(piece)
                         if incoming.size > self._max_bytes:
                             raise SourceChanged(f"{where}: the answer is longer than {self._max_bytes:,} bytes")
-                finally:
+                except (httpx.HTTPError, SourceChanged) as error:
                     # What came before a connection broke is evidence too.
-                    answer = self._archive.keep(
-                        incoming,
-                        request,
-                        Exchange(
-                            base=base,
-                            origin=self._origin,
-                            status=response.status_code,
-                            headers={name.lower(): value for name, value in response.headers.items()},
-                            received_at=datetime.now(UTC),
-                            seconds=time.monotonic() - started,
-                            attempt=attempt,
-                            chunk_key=chunk_key,
-                        ),
-                    )
+                    broken = error
+                answer = self._archive.keep(
+                    incoming,
+                    request,
+                    Exchange(
+                        base=base,
+                        origin=self._origin,
+                        status=response.status_code,
+                        headers={name.lower(): value for name, value in response.headers.items()},
+                        received_at=datetime.now(UTC),
+                        seconds=time.monotonic() - started,
+                        attempt=attempt,
+                        chunk_key=chunk_key,
+                    ),
+                )
+                if broken is not None:
+                    raise broken
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
             raise SourceUnreachable(
                 f"{request.iso.value} cannot be reached at {base} ({error}): check the network or HTTPS_PROXY, "
@@ -197,6 +200,9 @@ class Download:
         error = state.outcome.exception() if state.outcome else None
         asked = error.wait_seconds if isinstance(error, SourceUnavailable) else None
         return max(jittered, asked or 0.0)
+
+    def _sleep(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
 
     def _stop(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None

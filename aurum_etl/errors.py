@@ -16,6 +16,7 @@ AurumError
 │  ├─ CommitFailed         try again
 │  │  └─ Overtaken            another drain has read on: stand back
 │  └─ CommitUnknown        look for the chunk key, then try again
+├─ Stopped              the whole run is being stopped: the chunk is as if it had not begun
 ├─ WatermarkError       the record of what is done cannot be read or written
 └─ ArchiveError         the archive holds no such answer, or it is damaged
 
@@ -142,6 +143,12 @@ class CommitUnknown(SinkError):
     """The commit may or may not have happened, and the store could not be asked; a second commit replaces its scope."""
 
     retryable = True
+
+
+class Stopped(AurumError):
+    """The run is being stopped, and this chunk has given up."""
+
+    exit_code = EXIT_INTERRUPTED
 
 
 class WatermarkError(AurumError):

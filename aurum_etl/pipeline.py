@@ -7,6 +7,8 @@ The receipt is returned, not stored: it is stored by who called, last, so that "
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.adapters.base import fetch
 from aurum_etl.chunk import Chunk, Selection, scope_of
-from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError
+from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError, Stopped
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.sinks.base import ORIGIN
 from aurum_etl.telemetry import logger
@@ -23,6 +25,7 @@ from aurum_etl.window import Window, intersect, market_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import date
 
     import polars as pl
@@ -50,6 +53,8 @@ class Workshop:
     max_rejected_share: float
     max_bytes: int
     """The most that one answer may inflate to."""
+    cores: AbstractContextManager[object] = field(default_factory=lambda: threading.Semaphore(os.cpu_count() or 1))
+    """What a chunk holds while it computes: more at once than there are cores would only need more memory."""
 
 
 @dataclass
@@ -83,7 +88,8 @@ def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
     """Fetch the chunk and load it.
 
     Twice:  every store replaces the chunk's scope; the second receipt stands beside the first.
-    Raises: nothing that a chunk can cause: its error is in the receipt, whose outcome is then `failed`.
+    Raises: nothing that a chunk can cause: its error is in the receipt, whose outcome is then `failed`. Stopped if the
+            run is to end: then there is nothing to remember.
     """
     progress = _Progress(datetime.now(UTC), workshop.origin, workshop.dataset.mark, waits=True)
     return _work(chunk, workshop, progress, lambda: (chunk, _obtain(chunk, workshop, source, progress)))
@@ -116,7 +122,7 @@ def _obtain(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progres
     """The canonical frame of what the ISO answers for the chunk."""
     dataset = workshop.dataset
     with progress.step("fetch"):
-        fetched = fetch(workshop.adapter, dataset, chunk, source, workshop.max_bytes)
+        fetched = fetch(workshop.adapter, dataset, chunk, source, workshop.max_bytes, workshop.cores)
     # Reading an answer is part of accepting it, since damaged ones are asked for again.
     progress.seconds["decode"] = fetched.decode_seconds
     progress.seconds["fetch"] -= fetched.decode_seconds
@@ -125,7 +131,7 @@ def _obtain(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progres
     # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
     progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
     _note_nothing(progress, chunk, dataset, fetched)
-    with progress.step("normalize"):
+    with workshop.cores, progress.step("normalize"):
         return normalized_of(fetched, dataset)
 
 
@@ -210,7 +216,7 @@ def _work(
             chunk, normalized = obtain()
             outcome = _transform_and_load(chunk, workshop, progress, normalized)
     except AurumError as caught:
-        if isinstance(caught, raising):
+        if isinstance(caught, (Stopped, *raising)):
             raise
         outcome, error = Outcome.FAILED, caught
         if isinstance(caught, SourceError):
@@ -246,7 +252,7 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
     progress.revision = mark_of(normalized, dataset)
     if normalized.frame.is_empty() and normalized.unplaced.is_empty():
         return _nothing_came(chunk, dataset, progress)
-    with progress.step("validate"):
+    with workshop.cores, progress.step("validate"):
         frame = with_lineage(normalized.frame, dataset.contract, chunk, progress.started_at)
         scope = scope_of(chunk, dataset)
         verdict = validate(frame, dataset.contract, [*dataset.checks, rows_are_in_scope(scope)])
@@ -301,6 +307,9 @@ def _about(chunk: Chunk) -> Iterator[None]:
     """Attach the chunk to every error, so that no place that raises has to remember it."""
     try:
         yield
+    except Stopped as error:
+        error.chunk_key = chunk.key
+        raise
     except AurumError as error:
         error.chunk_key = chunk.key
         logger().warning("chunk.failed", chunk=chunk.key, error=f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ report = run(Path("specs/caiso_lmp.yaml"), Flags(simulated=True))
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -18,12 +18,17 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from aurum_etl import adapters, sinks
+from aurum_etl import adapters, executors, sinks
 from aurum_etl.adapters.base import demand_credentials, read_files
-from aurum_etl.backfill import Plan, Planned, Reason, execute, named_days, plan, wanted
+from aurum_etl.archive import Archive
+from aurum_etl.backfill import BYTES_PER_ROW, Plan, Planned, Reason, named_days, plan, wanted
+from aurum_etl.equipment import Equipment, at_a_simulator, opened, workshop
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, UsageError
-from aurum_etl.pipeline import Workshop, chunks_of, load_chunk, mark_of, normalized_of
-from aurum_etl.quarantine import Quarantine
+from aurum_etl.execute import Ending, Order, Persistence, execute
+from aurum_etl.executors import Place
+from aurum_etl.executors.base import Task
+from aurum_etl.pipeline import chunks_of, load_chunk, mark_of, normalized_of
+from aurum_etl.quota import LIVE
 from aurum_etl.receipt import Origin, Outcome
 from aurum_etl.settings import read_settings
 from aurum_etl.spec import default_sink, load_spec
@@ -31,19 +36,32 @@ from aurum_etl.watermarks import Store
 from aurum_etl.window import Window, intersect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     from aurum_etl.adapters.base import Adapter
-    from aurum_etl.archive import Archive
     from aurum_etl.chunk import Chunk
     from aurum_etl.dataset import Dataset
-    from aurum_etl.download import Source
+    from aurum_etl.execute import Book, Watcher
+    from aurum_etl.pipeline import Workshop
     from aurum_etl.receipt import Receipt
     from aurum_etl.settings import Settings
     from aurum_etl.spec import SinkSpec, Spec
 
+
+class _Unwatched:
+    """Nobody looks on."""
+
+    def begun(self, chunk: Chunk) -> None: ...
+
+    def ended(self, receipt: Receipt, again_in: float | None) -> None: ...
+
+    def state(self, text: str) -> None: ...
+
+
+UNWATCHED = _Unwatched()
+HERE = Place()
 PROFILES = ("development", "production")
 _SETTLED_ORDER = (Outcome.FAILED, Outcome.QUARANTINED, Outcome.DONE, Outcome.EMPTY)
 
@@ -129,6 +147,20 @@ class Prepared:
         return tuple(known.get(kind) or default_sink(kind) for kind in self.flags.sink_kinds)
 
     @property
+    def equipment(self) -> Equipment:
+        """What its chunks are worked on with."""
+        return Equipment(
+            spec=self.spec,
+            sinks=self.sinks,
+            origin=self.origin,
+            simulated=self.flags.simulated,
+            replay=self.flags.replay,
+            paced=self.paced,
+            requests_per_minute=self.requests_per_minute,
+            bases=self.bases,
+        )
+
+    @property
     def paced(self) -> bool:
         """Whether the ISO's limits are kept."""
         if self.flags.profile is not None:
@@ -149,6 +181,16 @@ def prepare(spec_path: Path, flags: Flags, settings: Settings | None = None) -> 
     Raises: SpecError if the spec is not as it should be; UsageError if the flags are not.
     """
     settings = settings or read_settings()
+    spec = load_spec(spec_path, flags.overrides, adapters.datasets())
+    prepared = fit_out(spec, flags, settings)
+    return prepared if flags.files else replace(prepared, plan=_plan(prepared))
+
+
+def fit_out(spec: Spec, flags: Flags, settings: Settings) -> Prepared:
+    """The same without a plan, for a spec that was read already.
+
+    Raises: SpecError if the settings lack something; UsageError if the flags do not fit together.
+    """
     if flags.files and (flags.simulated or flags.replay or flags.start or flags.end):
         raise UsageError(
             "--from-files goes neither with --sim or --replay nor with dates: the files say what they hold"
@@ -156,13 +198,12 @@ def prepare(spec_path: Path, flags: Flags, settings: Settings | None = None) -> 
     for kind in flags.sink_kinds:
         if kind not in sinks.KINDS:
             raise UsageError(f'--sink: "{kind}" is not one of {", ".join(sorted(sinks.KINDS))}')
-    spec = load_spec(spec_path, flags.overrides, adapters.datasets())
     dataset = spec.chosen(adapters.dataset(spec.dataset))
     adapter = adapters.adapter(dataset.iso)
     bases = settings.addresses(dataset.iso, adapter.bases)
     if not (flags.files or flags.replay or flags.simulated):
         demand_credentials(dataset, settings.credentials, adapter.manners.access)
-    prepared = Prepared(
+    return Prepared(
         spec=spec,
         dataset=dataset,
         adapter=adapter,
@@ -174,48 +215,89 @@ def prepare(spec_path: Path, flags: Flags, settings: Settings | None = None) -> 
         now=datetime.now(UTC),
         plan=Plan(dataset.key, None, (), None),
     )
-    return prepared if flags.files else replace(prepared, plan=_plan(prepared))
 
 
-def perform(prepared: Prepared, seen: Callable[[Receipt], None] = lambda _: None) -> Report:
-    """Do what was prepared; `seen` hears of every chunk.
+def perform(prepared: Prepared, watcher: Watcher = UNWATCHED) -> Report:
+    """Do what was prepared; the watcher hears of every chunk.
 
     Twice:  every chunk replaces its scope in every store, so the second time leaves the same rows.
-    Raises: SinkUnavailable before anything is fetched, if a store cannot be reached. A chunk's own failure is in the
-            report.
+    Raises: SinkUnavailable before anything is fetched, if a store cannot be reached. KeyboardInterrupt if SIGINT or SIGTERM
+            came; what had ended by then is on record. A chunk's own failure is in the report.
+    """
+    if prepared.flags.files:
+        return _perform_files(prepared, watcher)
+    book = _Receipts(prepared.store, watcher)
+    tasks = [Task(each.chunk, each.reason is Reason.NEWEST) for each in prepared.plan.chunks]
+    ending = carry_out(prepared, tasks, book, Persistence(), book)
+    if ending is Ending.INTERRUPTED:
+        raise KeyboardInterrupt
+    receipts = sorted(book.final, key=lambda receipt: receipt.chunk)
+    return Report(prepared.dataset, prepared.plan, tuple(receipts))
+
+
+def carry_out(
+    prepared: Prepared,
+    tasks: Sequence[Task],
+    book: Book,
+    persistence: Persistence,
+    watcher: Watcher,
+    *,
+    urgency: int = LIVE,
+    place: Place = HERE,
+) -> Ending:
+    """Work on the tasks with everything that was prepared for them.
+
+    Raises: SinkUnavailable before anything is fetched, if a store cannot be reached.
     """
     # Its import takes a second, which the first answer takes too.
     threading.Thread(target=import_module, args=("aurum_etl.validate",)).start()
-    from aurum_etl.archive import Archive
-
-    settings, spec, planned = prepared.settings, prepared.spec, prepared.plan
-    archive = Archive(settings.private_folder("archive"))
-    receipts: list[Receipt] = []
+    settings, ending = prepared.settings, Ending.FINISHED
     with ExitStack() as stack:
-        stores = []
-        for each in prepared.sinks:
-            stores.append(sinks.sink(each, settings))
-            stack.callback(stores[-1].close)
-            stores[-1].open(prepared.dataset)
-        workshop = Workshop(
-            adapter=prepared.adapter,
-            dataset=prepared.dataset,
-            origin=prepared.origin,
-            sinks=stores,
-            quarantine=Quarantine(settings.private_folder("quarantine")),
-            max_rejected_share=spec.quality.max_rejected_share,
-            max_bytes=settings.response_max_bytes,
-        )
-        coming: Iterator[Receipt] = iter(())
-        if prepared.flags.files:
-            planned, coming = _from_files(prepared, workshop)
-        elif planned.chunks:
-            source = stack.enter_context(_source(prepared, archive))
-            coming = execute(planned, workshop, source, prepared.store)
+        # Even where there is nothing to do, a store that cannot be reached is told.
+        equipment = stack.enter_context(at_a_simulator(prepared.equipment))
+        executor = stack.enter_context(executors.executor(place, equipment, settings, urgency))
+        if tasks:
+            ending = execute(tasks, executor, book, persistence, watcher)
+    Archive(settings.private_folder("archive")).prune(
+        max_bytes=settings.archive_max_bytes, keep_days=settings.archive_keep_days, now=prepared.now
+    )
+    return ending
+
+
+class _Receipts:
+    """The book of a run, and its watcher: receipts go to the store, and the last one of each chunk is remembered."""
+
+    def __init__(self, store: Store, watcher: Watcher) -> None:
+        self._store = store
+        self._watcher = watcher
+        self.final: list[Receipt] = []
+
+    def note(self, receipts: Sequence[Receipt], _begun: object, _again: object) -> None:
+        for receipt in receipts:
+            self._store.append(receipt)
+
+    def order(self) -> Order:
+        return Order.GO
+
+    def begun(self, chunk: Chunk) -> None:
+        self._watcher.begun(chunk)
+
+    def ended(self, receipt: Receipt, again_in: float | None) -> None:
+        self.final.append(receipt)
+        self._watcher.ended(receipt, again_in)
+
+    def state(self, text: str) -> None:
+        self._watcher.state(text)
+
+
+def _perform_files(prepared: Prepared, watcher: Watcher) -> Report:
+    with opened(prepared.equipment, prepared.settings) as stores:
+        shop = workshop(prepared.equipment, prepared.settings, stores)
+        planned, coming = _from_files(prepared, shop)
+        receipts = []
         for receipt in coming:
             receipts.append(receipt)
-            seen(receipt)
-    archive.prune(max_bytes=settings.archive_max_bytes, keep_days=settings.archive_keep_days, now=prepared.now)
+            watcher.ended(receipt, None)
     return Report(prepared.dataset, planned, tuple(receipts))
 
 
@@ -234,35 +316,56 @@ def _origin(flags: Flags, bases: Mapping[str, str], default_bases: Mapping[str, 
 
 def _plan(prepared: Prepared) -> Plan:
     spec, dataset, flags = prepared.spec, prepared.dataset, prepared.flags
-    durable = [each.kind for each in prepared.sinks if each.kind not in sinks.FLEETING]
-    # What no store keeps is never settled.
-    own = dataset.ranks.get(dataset.mark, 0)
-    lower = [mark for mark, rank in dataset.ranks.items() if rank < own]
-    settled = (
-        prepared.store.settled(dataset.key, spec.selection, durable, simulated=flags.simulated, lower=lower)
-        if durable
-        else []
-    )
+    settled, _ = settled_by(prepared)
     asked_for = flags.start is not None or flags.end is not None
     if asked_for:
         window = named_days(flags.start, flags.end, dataset, prepared.now)
     else:
         window = wanted(spec, dataset, settled, prepared.now)
+    return plan_of(prepared, window, settled, asked_for=asked_for)
+
+
+def settled_by(prepared: Prepared) -> tuple[list[Window], list[Window]]:
+    """Windows that need no more work, and those that would need none if the feed had no higher revision; merged."""
+    dataset, selection = prepared.dataset, prepared.spec.selection
+    durable = [each.kind for each in prepared.sinks if each.kind not in sinks.FLEETING]
+    if not durable:
+        # What no store keeps is never settled.
+        return [], []
+    own = dataset.ranks.get(dataset.mark, 0)
+    lower = [mark for mark, rank in dataset.ranks.items() if rank < own]
+    simulated = prepared.flags.simulated
+    settled = prepared.store.settled(dataset.key, selection, durable, simulated=simulated, lower=lower)
+    if not lower:
+        return settled, settled
+    return settled, prepared.store.settled(dataset.key, selection, durable, simulated=simulated)
+
+
+def plan_of(
+    prepared: Prepared, window: Window | None, settled: Sequence[Window] = (), *, asked_for: bool = False
+) -> Plan:
+    """The plan for that window.
+
+    Raises: UsageError if it would put preliminary rows in place of final ones that are asked for, or invented rows in
+            place of published ones.
+    """
+    dataset = prepared.dataset
     planned = plan(
         window,
-        spec,
+        prepared.spec,
         dataset,
         prepared.adapter,
         settled,
         asked_for=asked_for,
         requests_per_minute=prepared.requests_per_minute,
+        bytes_per_row=prepared.store.bytes_per_row(dataset.key) or BYTES_PER_ROW,
     )
     better = _of_higher_revision(prepared, [each.chunk for each in planned.chunks], dataset.mark)
     if asked_for:
         _refuse_to_lower(better, dataset.mark)
     elif better:
         planned = replace(planned, chunks=tuple(each for each in planned.chunks if each.chunk not in better))
-    if flags.simulated:
+    if prepared.flags.simulated:
         _refuse_to_invent(prepared, planned)
     return planned
 
@@ -314,36 +417,6 @@ def _from_files(prepared: Prepared, workshop: Workshop) -> tuple[Plan, Iterator[
 
     window = Window(min(each.window.start for each in chunks), max(each.window.end for each in chunks))
     return Plan(prepared.dataset.key, window, planned, None), load()
-
-
-@contextmanager
-def _source(prepared: Prepared, archive: Archive) -> Iterator[Source]:
-    """Where answers come from: the archive, a simulator of this run's own, or the address of the ISO."""
-    from aurum_etl.download import QUICK, Download, Patience, Replay
-
-    if prepared.flags.replay:
-        yield Replay(archive, simulated=prepared.flags.simulated, manners=prepared.adapter.manners)
-        return
-    with ExitStack() as stack:
-        iso, bases, credentials = prepared.dataset.iso, prepared.bases, prepared.settings.credentials
-        if prepared.flags.simulated:
-            from aurum_etl.simulator import running
-
-            # What it prints are addresses, and credentials that are accepted there and nowhere else.
-            credentials = stack.enter_context(running())
-            bases = {host: credentials[iso.base_variable(host)] for host in bases}
-        yield stack.enter_context(
-            Download(
-                bases,
-                prepared.origin,
-                archive,
-                requests_per_minute=prepared.requests_per_minute,
-                patience=replace(Patience() if prepared.paced else QUICK, attempts=prepared.spec.source.attempts),
-                max_bytes=prepared.settings.response_max_bytes,
-                manners=prepared.adapter.manners,
-                auth=prepared.adapter.auth(prepared.dataset, credentials, bases),
-            )
-        )
 
 
 def _refuse_to_invent(prepared: Prepared, planned: Plan) -> None:

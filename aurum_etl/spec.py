@@ -29,6 +29,9 @@ _LISTED = BeforeValidator(lambda found: tuple(found) if isinstance(found, list) 
 """YAML has lists, and frozen blocks have tuples."""
 
 
+Unit = Literal["exact", "hour", "day", "week", "month"]
+
+
 class _Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -48,6 +51,9 @@ class Source(_Block):
     """Market days per chunk: the unit of fetching, replacing and remembering."""
     requests_per_minute: Annotated[float, Field(gt=0, le=6000)] | None = None
     """How often to ask; by default the ISO's own limit."""
+    concurrent_chunks: Annotated[int, Field(ge=1, le=64)] = 3
+    """Chunks in work at a time: one waits for its answer while another is computed and a third is loaded. Memory grows
+    with it."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 6
     """How often one request is sent before its chunk counts as failed."""
 
@@ -57,6 +63,9 @@ class Schedule(_Block):
 
     start: date | None = None
     """First market day of interest; a first run without dates starts here, or at the latest complete day."""
+    watermark: Unit = "exact"
+    """To what the watermark is rounded down before such a run goes on from it: a day of which a part is there, or a week or
+    month, is then done again as a whole."""
     lookback_days: Annotated[int, Field(ge=0, le=366)] = 0
     """Market days before the watermark that are fetched again, for corrections that come late."""
 

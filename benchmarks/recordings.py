@@ -12,6 +12,7 @@ from aurum_etl.adapters.base import fetch
 from aurum_etl.archive import Archive
 from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.download import QUICK, Download
+from aurum_etl.quota import Unlimited
 from aurum_etl.receipt import Origin
 from aurum_etl.settings import read_settings
 from aurum_etl.simulator import Simulator
@@ -80,7 +81,7 @@ def record(name: str, folder: Path) -> None:
             bases,
             Origin.SIMULATOR,
             archive,
-            requests_per_minute=None,
+            budget=Unlimited(),
             patience=QUICK,
             max_bytes=_MAX_BYTES,
             manners=adapter.manners,

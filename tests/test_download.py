@@ -16,9 +16,10 @@ import pytest
 
 from aurum_etl.archive import Answer, Archive, Request
 from aurum_etl.download import QUICK, Download, Patience, Replay
-from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable, Stopped
 from aurum_etl.manners import Manners, NothingThere
 from aurum_etl.market import Iso
+from aurum_etl.quota import HostBudget, Unlimited
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def source(base: str, archive: Archive, patience: Patience = HASTY, **changes: object) -> Download:
-    options = {"requests_per_minute": None, "max_bytes": 1_000_000, "manners": Manners(), **changes}
+    options = {"budget": Unlimited(), "max_bytes": 1_000_000, "manners": Manners(), **changes}
     return Download({"": base}, Origin.CUSTOM, archive, patience=patience, **options)  # type: ignore[arg-type]
 
 
@@ -204,13 +205,27 @@ def test_an_answer_beyond_the_limit_is_refused(archive: Archive) -> None:
             download.get(REQUEST, text, chunk_key="k")
 
 
-def test_requests_start_no_faster_than_the_pace(archive: Archive) -> None:
-    with serving(GOOD) as server, source(server.base, archive, requests_per_minute=300.0) as download:
+def test_requests_start_no_faster_than_the_pace(archive: Archive, tmp_path: Path) -> None:
+    budget = HostBudget(tmp_path, "iso", 300.0)
+    with serving(GOOD) as server, source(server.base, archive, budget=budget) as download:
         for _ in range(4):
             download.get(REQUEST, text, chunk_key="k")
     gaps = [later - earlier for earlier, later in zip(server.starts, server.starts[1:], strict=False)]
     assert min(gaps) >= 0.15
     assert sum(gaps) >= 0.55
+    budget.close()
+
+
+def test_who_is_stopped_waits_for_no_better_answer(archive: Archive) -> None:
+    stop = threading.Event()
+    patience = replace(HASTY, attempts=9, first_wait_seconds=30.0, longest_wait_seconds=30.0)
+    with serving((503, {"retry-after": "30"}, b"busy")) as server:
+        with source(server.base, archive, patience, stop=stop) as download:
+            threading.Timer(0.2, stop.set).start()
+            started = time.monotonic()
+            with pytest.raises(Stopped):
+                download.get(REQUEST, text, chunk_key="k")
+    assert time.monotonic() - started < 10
 
 
 def test_a_replay_sends_no_request(archive: Archive) -> None:

@@ -45,7 +45,8 @@ kill_at("before stage", iceberg.IcebergSink, "stage", before=True)
 kill_at("after stage", iceberg.IcebergSink, "stage", before=False)
 kill_at("after commit", iceberg._Staged, "commit", before=False)
 kill_at("after receipt", Store, "append", before=False)
-run(Path({spec!r}), Flags(start=date(2026, 7, 14), end=date(2026, 7, 16)))
+one_by_one = ("source.concurrent_chunks=1",)
+run(Path({spec!r}), Flags(start=date(2026, 7, 14), end=date(2026, 7, 16), overrides=one_by_one))
 """
 
 

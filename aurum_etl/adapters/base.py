@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import httpx
@@ -105,6 +107,7 @@ class _Coming:
     attempts: int = 0
     decode_seconds: float = 0.0
     size: int = 0
+    cores: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def take(self, report: Report, batches: Iterable[pa.RecordBatch]) -> int:
         """Add the batches; returns their rows."""
@@ -138,12 +141,19 @@ def demand_credentials(dataset: Dataset, credentials: Mapping[str, str], access:
         )
 
 
-def fetch(adapter: Adapter, dataset: Dataset, chunk: Chunk, source: Source, max_bytes: int) -> Fetched:
-    """Everything that the ISO publishes for the chunk, as published.
+def fetch(
+    adapter: Adapter,
+    dataset: Dataset,
+    chunk: Chunk,
+    source: Source,
+    max_bytes: int,
+    cores: AbstractContextManager[object] | None = None,
+) -> Fetched:
+    """Everything that the ISO publishes for the chunk, as published; answers are read while holding one of `cores`.
 
     Raises: SourceError if one of the requests cannot be answered in full: a chunk is whole or it is not there.
     """
-    coming = _Coming()
+    coming = _Coming(cores=cores or nullcontext())
     for first in adapter.asks(dataset, chunk):
         waiting, rows, promised = deque([first]), 0, None
         while waiting:
@@ -174,10 +184,14 @@ def _read(
     """Send one request and take in what its answer holds: rows of it, and the answer."""
 
     def read(answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
+        if not ask.reads:
+            return ()
+        with coming.cores:
+            return decoded(answer)
+
+    def decoded(answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
         started = time.perf_counter()
         try:
-            if not ask.reads:
-                return ()
             return tuple(adapter.batches(ask.report, answer.body, answer.request.describe(), max_bytes))
         except NoData as reason:
             return reason

@@ -160,7 +160,7 @@ class Store(StoreFile):
                     list(stores),
                 ],
             ).fetchall()
-        return [_window(start, end) for start, end in rows]
+        return [window(start, end) for start, end in rows]
 
     def published(self, dataset: str) -> list[Window]:
         """Windows of which a store holds data that an ISO published, merged: what a simulation may not replace.
@@ -175,7 +175,7 @@ class Store(StoreFile):
                    where dataset = ? and origin in (?, ?) and rows_accepted > 0 and len(stores) > 0""",
                 [dataset, Origin.LIVE.value, Origin.FILES.value],
             ).fetchall()
-        return merge(_window(start, end) for start, end in rows)
+        return merge(window(start, end) for start, end in rows)
 
     def of_revisions(self, dataset: str, marks: Sequence[str]) -> dict[Selection, list[Window]]:
         """Windows of which a store holds rows of one of those revisions, merged, by selection."""
@@ -190,8 +190,33 @@ class Store(StoreFile):
             ).fetchall()
         found: defaultdict[Selection, list[Window]] = defaultdict(list)
         for word, names, start, end in rows:
-            found[Selection(word, tuple(names))].append(_window(start, end))
+            found[Selection(word, tuple(names))].append(window(start, end))
         return {selection: merge(windows) for selection, windows in found.items()}
+
+    def failed(self, dataset: str, selection: Selection) -> set[str]:
+        """Keys of the chunks of exactly this selection whose last attempt failed."""
+        with self.reading() as connection:
+            if connection is None:
+                return set()
+            rows = connection.execute(
+                """select chunk_key from receipts where dataset = ? and selection = ?
+                   group by chunk_key having max_by(outcome, number) = ?""",
+                [dataset, str(selection), Outcome.FAILED.value],
+            ).fetchall()
+        return {key for (key,) in rows}
+
+    def bytes_per_row(self, dataset: str) -> float | None:
+        """What a row of the dataset was last received as; None where no receipt tells."""
+        with self.reading() as connection:
+            if connection is None:
+                return None
+            ((size, rows),) = connection.execute(
+                """select sum(bytes), sum(rows_accepted) from
+                   (select bytes, rows_accepted from receipts where dataset = ? and bytes > 0 and rows_accepted > 0
+                    order by number desc limit 100)""",
+                [dataset],
+            ).fetchall()
+        return float(size / rows) if rows else None
 
     def status(self, zone: Callable[[str], str], touched: Container[str] = ()) -> list[DatasetStatus]:
         """Where every selection of every dataset stands; `zone` tells the market's time zone of a dataset.
@@ -223,10 +248,10 @@ class Store(StoreFile):
             ).fetchall()
         windows: defaultdict[tuple[str, str], list[Window]] = defaultdict(list)
         for dataset, selection, start, end in islands:
-            windows[dataset, selection].append(_window(start, end))
+            windows[dataset, selection].append(window(start, end))
         for (dataset, selection), found in windows.items():
             if dataset in touched:
-                days = (market_day(day, zone(dataset)) for window in found for day in days_of(window, zone(dataset)))
+                days = (market_day(day, zone(dataset)) for each in found for day in days_of(each, zone(dataset)))
                 windows[dataset, selection] = merge(days)
         return [
             _status(
@@ -354,7 +379,7 @@ def _status(
         rows=rows,
         rejected=rejected,
         failed=tuple((key, error) for key, error in failed),
-        last_run=_instant(last_run),
+        last_run=instant(last_run),
     )
 
 
@@ -370,13 +395,14 @@ def _days(settled: list[Window], zone: str) -> tuple[int, tuple[date, ...]]:
     return (last - first).days + 1 - len(missing), tuple(missing)
 
 
-def _instant(microseconds: object) -> datetime:
+def instant(microseconds: object) -> datetime:
     """Instants come out of DuckDB as integers: as times they would need a package that is not there."""
     return _EPOCH + timedelta(microseconds=int(str(microseconds)))
 
 
-def _window(start: object, end: object) -> Window:
-    return Window(_instant(start), _instant(end))
+def window(start: object, end: object) -> Window:
+    """The window between two such instants."""
+    return Window(instant(start), instant(end))
 
 
 def _receipt(row: tuple[object, ...]) -> Receipt:
@@ -386,11 +412,11 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
     seconds, written, findings, error, revision, size, days, job = rest
     assert isinstance(names, list)  # noqa: S101 - the column is a list
     return Receipt(
-        chunk=Chunk(str(dataset), Selection(str(word), tuple(names)), _window(start, end)),
+        chunk=Chunk(str(dataset), Selection(str(word), tuple(names)), window(start, end)),
         origin=Origin(str(origin)),
         outcome=Outcome(str(outcome)),
-        started_at=_instant(started),
-        finished_at=_instant(finished),
+        started_at=instant(started),
+        finished_at=instant(finished),
         rows_read=int(str(read)),
         rows_accepted=int(str(accepted)),
         rows_rejected=int(str(rejected)),

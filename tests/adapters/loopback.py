@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from aurum_etl.adapters.base import Fetched, fetch
 from aurum_etl.archive import Archive
 from aurum_etl.download import QUICK, Download, Patience
+from aurum_etl.quota import Unlimited
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def fetched(
         bases,
         Origin.CUSTOM,
         Archive(folder),
-        requests_per_minute=None,
+        budget=Unlimited(),
         patience=patience,
         max_bytes=10**8,
         manners=adapter.manners,

@@ -14,6 +14,7 @@ from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.download import QUICK, Download
 from aurum_etl.pipeline import Workshop, run_chunk, run_latest, today
 from aurum_etl.quarantine import Quarantine
+from aurum_etl.quota import Unlimited
 from aurum_etl.receipt import Origin, Outcome, Receipt
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.window import market_day
@@ -50,7 +51,7 @@ def load(dataset: Dataset, day: date, settings: Settings, folder: Path) -> tuple
         bases,
         Origin.SIMULATOR,
         Archive(folder / "archive"),
-        requests_per_minute=None,
+        budget=Unlimited(),
         patience=QUICK,
         max_bytes=10**9,
         manners=adapter.manners,

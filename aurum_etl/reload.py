@@ -1,0 +1,279 @@
+"""Historical reloads: a plan becomes a job on record, and any process can carry it out, steer it, or go on with it.
+
+```python
+from aurum_etl.reload import Reload, begin, go_on, planned
+
+prepared = planned(Path("specs/pjm_lmp.yaml"), Flags(start=date(2020, 1, 1), end=date(2025, 1, 1)), Reload())
+status = go_on(begin(prepared, Reload(), "specs/pjm_lmp.yaml").id)
+```
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aurum_etl import adapters
+from aurum_etl.backfill import Plan, Planned, Reason, Rerun, named_days, remaining
+from aurum_etl.errors import UsageError
+from aurum_etl.execute import Ending, Order, Persistence
+from aurum_etl.executors import Place
+from aurum_etl.executors.base import Task
+from aurum_etl.quota import BACKFILL
+from aurum_etl.runner import UNWATCHED, Flags, Prepared, carry_out, fit_out, plan_of, settled_by
+from aurum_etl.settings import read_settings
+from aurum_etl.spec import Spec, load_spec
+from aurum_etl.watermarks import Store
+from aurum_etl.watermarks.jobs import SETTLED, ChunkState, Event, Job, JobChunk, Jobs, JobState, JobStatus
+from aurum_etl.window import Window, intersect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from aurum_etl.chunk import Chunk
+    from aurum_etl.execute import Watcher
+    from aurum_etl.receipt import Receipt
+    from aurum_etl.settings import Settings
+
+
+class OnFailure(StrEnum):
+    """What the failure of a chunk means for the others."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What a backfill adds to the flags of a run."""
+
+    rerun: Rerun | None = None
+    newest_first: bool = False
+    on_failure: OnFailure = OnFailure.CONTINUE
+    attempts: int = 3
+    """How often a chunk is tried before it counts as failed."""
+    urgency: int = BACKFILL
+    """From 1 to 9: whose requests go first among backfills; runs go before all of them."""
+    place: Place = field(default_factory=Place)
+
+
+def jobs_of(settings: Settings) -> Jobs:
+    """The jobs under the home."""
+    return Jobs(Store(settings.home / "watermarks.duckdb"), settings.private_folder("jobs"))
+
+
+def planned(spec_path: Path, flags: Flags, reload: Reload, settings: Settings | None = None) -> Prepared:
+    """The backfill's plan, and all that it would be carried out with; nothing is fetched and nothing recorded.
+
+    Raises: SpecError if the spec is not as it should be; UsageError if the flags are not.
+    """
+    if flags.files:
+        raise UsageError("backfill asks the ISO; load files with `aurum-etl run SPEC --from-files`")
+    settings = settings or read_settings()
+    spec = load_spec(spec_path, flags.overrides, adapters.datasets())
+    prepared = fit_out(spec, flags, settings)
+    start = flags.start or spec.schedule.start
+    if start is None:
+        raise UsageError(f"--from: not given, and {spec_path} has no schedule.start: where does the backfill begin?")
+    window = named_days(start, flags.end, prepared.dataset, prepared.now)
+    whole = plan_of(prepared, window)
+    settled, lower = settled_by(prepared)
+    failed = prepared.store.failed(prepared.dataset.key, spec.selection)
+    rest = remaining(whole, settled, lower, failed, reload.rerun)
+    if reload.newest_first:
+        rest = replace(rest, chunks=tuple(reversed(rest.chunks)))
+    return replace(prepared, plan=rest)
+
+
+def begin(prepared: Prepared, reload: Reload, spec_path: str) -> Job:
+    """Put the plan on record as a job; nobody works on it yet.
+
+    Raises: UsageError if there is nothing to do, or a job that runs is at work on some of it.
+    """
+    planned, flags = prepared.plan, prepared.flags
+    if not planned.chunks or planned.window is None:
+        raise UsageError("there is nothing to do: every chunk is done; --rerun all does them again")
+    jobs = jobs_of(prepared.settings)
+    _refuse_to_do_twice(jobs, [each.chunk for each in planned.chunks])
+    job = Job(
+        id=f"{prepared.dataset.key}-{secrets.token_hex(3)}",
+        dataset=prepared.dataset.key,
+        selection=prepared.spec.selection,
+        spec=spec_path,
+        content=prepared.spec.model_dump_json(),
+        options={
+            "simulated": flags.simulated,
+            "replay": flags.replay,
+            "profile": flags.profile,
+            "sink_kinds": flags.sink_kinds,
+            "attempts": reload.attempts,
+            "on_failure": reload.on_failure,
+            "urgency": reload.urgency,
+            "newest_first": reload.newest_first,
+            "place": asdict(reload.place),
+        },
+        window=planned.window,
+        created_at=datetime.now(UTC),
+    )
+    chunks = [JobChunk(each.chunk, each.reason.value, each.requests, each.rows, each.bytes) for each in planned.chunks]
+    jobs.create(job, chunks)
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A job that is about to be gone on with: what of it is left to do, and with what."""
+
+    job: Job
+    prepared: Prepared
+    """Its plan holds the chunks that are left, for the reasons of the job's own plan."""
+    reload: Reload
+
+
+def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None = None) -> Resumption:
+    """What is left of a job.
+
+    Chunks that were settled in the meantime, by whatever run, are not done again; those that the job was to force, only if
+    it was the job that did them.
+
+    Raises: UsageError if there is no such job, or it was cancelled.
+    """
+    settings = settings or read_settings()
+    jobs = jobs_of(settings)
+    job = jobs.job(name)
+    if jobs.last(job) is Event.CANCELLED:
+        raise UsageError(f"{job.id}: was cancelled; plan what is left of it with a backfill of the same days")
+    options = job.options
+    spec = Spec.model_validate_json(job.content)
+    flags = Flags(
+        simulated=options["simulated"],
+        replay=options["replay"],
+        profile=options["profile"],
+        sink_kinds=tuple(options["sink_kinds"]),
+    )
+    reload = Reload(
+        rerun=rerun,
+        newest_first=options["newest_first"],
+        on_failure=OnFailure(options["on_failure"]),
+        attempts=options["attempts"],
+        urgency=options["urgency"],
+        place=Place(**options["place"]),
+    )
+    prepared = fit_out(spec, flags, settings)
+    settled, _ = settled_by(prepared)
+    left = [
+        Planned(
+            each.planned.chunk,
+            Reason(each.planned.reason),
+            each.planned.requests,
+            each.planned.rows,
+            each.planned.bytes,
+        )
+        for each in jobs.chunks(job)
+        if _is_left(each.state, each.planned, settled, rerun)
+    ]
+    plan = Plan(job.dataset, job.window, tuple(left), prepared.requests_per_minute)
+    return Resumption(job, replace(prepared, plan=plan), reload)
+
+
+def _is_left(state: ChunkState, planned: JobChunk, settled: Sequence[Window], rerun: Rerun | None) -> bool:
+    if rerun is Rerun.ALL:
+        return True
+    if rerun is Rerun.FAILED:
+        return state is ChunkState.FAILED
+    if state in SETTLED:
+        return False
+    if planned.reason != Reason.FORCED and any(each.contains(planned.chunk.window) for each in settled):
+        return False
+    return rerun is None or state is not ChunkState.FAILED
+
+
+def go_on(resumed: Resumption, watcher: Watcher = UNWATCHED) -> tuple[Ending, JobStatus]:
+    """Carry out what is left of a job, until it is done, paused for good, cancelled or interrupted.
+
+    Twice:  chunks that are on record as settled are not done again; one that was in work when a process died is, and
+            replaces what it may have left.
+    Raises: UsageError if another process runs it; SinkUnavailable if a store cannot be reached: the job then stays as it is.
+    """
+    job, prepared, reload = resumed.job, resumed.prepared, resumed.reload
+    jobs = jobs_of(prepared.settings)
+    with jobs.running(job):
+        jobs.happened(job, Event.STARTED)
+        ending = Ending.INTERRUPTED
+        try:
+            ending = carry_out(
+                prepared,
+                [Task(each.chunk) for each in prepared.plan.chunks],
+                _JobBook(jobs, job),
+                Persistence(reload.attempts, stops=reload.on_failure is OnFailure.STOP),
+                watcher,
+                urgency=reload.urgency,
+                place=reload.place,
+            )
+        finally:
+            if ending is Ending.INTERRUPTED:
+                jobs.happened(job, Event.INTERRUPTED)
+        if ending in (Ending.FINISHED, Ending.FAILED):
+            jobs.happened(job, Event.ENDED)
+    (status,) = jobs.statuses([job.id])
+    return ending, status
+
+
+def steer(name: str, event: Event, settings: Settings | None = None) -> JobStatus:
+    """Let the process that runs the job pause, go on, or end it; a job that nobody runs is marked.
+
+    Raises: UsageError if there is no such job, or it is over.
+    """
+    settings = settings or read_settings()
+    jobs = jobs_of(settings)
+    job = jobs.job(name)
+    (status,) = jobs.statuses([job.id])
+    if status.state in (JobState.COMPLETED, JobState.CANCELLED) or (
+        event is Event.PAUSED and status.state in (JobState.PARTIALLY_COMPLETED, JobState.FAILED)
+    ):
+        raise UsageError(f"{job.id}: is over ({status.state}): there is nothing to {_VERBS[event]}")
+    jobs.happened(job, event)
+    (status,) = jobs.statuses([job.id])
+    return status
+
+
+_VERBS = {Event.PAUSED: "pause", Event.RESUMED: "resume", Event.CANCELLED: "cancel"}
+
+
+class _JobBook:
+    """Where a job's receipts go, and its orders come from."""
+
+    def __init__(self, jobs: Jobs, job: Job) -> None:
+        self._jobs = jobs
+        self._job = job
+
+    def note(
+        self, receipts: Sequence[Receipt], begun: Sequence[Chunk], again: Sequence[tuple[Chunk, datetime]], /
+    ) -> None:
+        self._jobs.note(self._job, [replace(each, job=self._job.id) for each in receipts], begun, again)
+
+    def order(self) -> Order:
+        return _ORDERS.get(self._jobs.last(self._job), Order.GO)
+
+
+_ORDERS: dict[Event | None, Order] = {Event.PAUSED: Order.PAUSE, Event.CANCELLED: Order.CANCEL}
+
+
+def _refuse_to_do_twice(jobs: Jobs, chunks: Sequence[Chunk]) -> None:
+    """Two processes at work on the same chunk would each do it."""
+    for status in jobs.statuses():
+        job = status.job
+        if job.dataset != chunks[0].dataset or not jobs.is_running(job.id):
+            continue
+        if not job.selection.meets(chunks[0].selection):
+            continue
+        busy = [each.planned.chunk for each in jobs.chunks(job) if each.state not in SETTLED]
+        for chunk in chunks:
+            if any(intersect(chunk.window, other.window) for other in busy):
+                raise UsageError(
+                    f"{chunk.key}: job {job.id}, which runs, has that before it; wait for it, or cancel it"
+                )
