@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from aurum_etl.receipt import Receipt
 
 _ORDERS_SECONDS = 1.0
+_ONE_KEY_SECONDS = 1.0
+"""One Ctrl-C may come twice: from the terminal, and from what started this program."""
 GRACE_SECONDS = 8.0
 """How long running chunks have to end once everything is to stop."""
 
@@ -269,14 +271,15 @@ def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = False
+    asked_at: float | None = None
 
     def handle(*_: object) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal asked_at
+        if asked_at is None:
+            asked_at = time.monotonic()
+            interrupt()
+        elif time.monotonic() - asked_at > _ONE_KEY_SECONDS:
             raise KeyboardInterrupt
-        asked = True
-        interrupt()
 
     before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -130,6 +130,10 @@ class StoreFile:
         except duckdb.Error as error:
             way_out = f"; {_WAY_OUT}" if "Corrupt" in str(error) else ""
             raise WatermarkError(f"{self.path}: {_first_line(error)}{way_out}") from error
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # what DuckDB makes of it
+                raise KeyboardInterrupt from error
+            raise
         finally:
             connection.close()
 
