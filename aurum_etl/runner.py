@@ -234,12 +234,11 @@ def _origin(flags: Flags, bases: Mapping[str, str], default_bases: Mapping[str, 
 
 def _plan(prepared: Prepared) -> Plan:
     spec, dataset, flags = prepared.spec, prepared.dataset, prepared.flags
-    durable = [each.kind for each in prepared.sinks if each.kind not in sinks.FLEETING]
-    # What no store keeps is never settled.
-    own = dataset.ranks.get(dataset.mark, 0)
-    lower = [mark for mark, rank in dataset.ranks.items() if rank < own]
+    durable = sinks.durable(prepared.sinks)
     settled = (
-        prepared.store.settled(dataset.key, spec.selection, durable, simulated=flags.simulated, lower=lower)
+        prepared.store.settled(
+            dataset.key, spec.selection, durable, simulated=flags.simulated, lower=dataset.lower_marks
+        )
         if durable
         else []
     )
