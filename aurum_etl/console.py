@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from rich.text import Text
+
     from aurum_etl.receipt import Receipt
 
 
@@ -55,6 +57,20 @@ class Console:
         for row in cells:
             table.add_row(*(escape(cell) for cell in row))
         Rich().print(table)
+
+    def drawing(self, lines: Sequence[str], drawn: Callable[[int], Sequence[Text]]) -> None:
+        """A picture for people: `drawn` for the terminal's width, plain `lines` when piped."""
+        if self.as_json:
+            return
+        if not sys.stdout.isatty():
+            for line in lines:
+                click.echo(line)
+            return
+        from rich.console import Console as Rich
+
+        terminal = Rich(highlight=False)
+        for text in drawn(terminal.width):
+            terminal.print(text)
 
     def busy(self, what: str) -> AbstractContextManager[object]:
         """A sign of life on standard error for what may take longer than a second and has no measure."""
