@@ -120,11 +120,16 @@ def run(
 
 
 def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
+    from aurum_etl.board import board
     from aurum_etl.runner import perform, prepare
 
     prepared = prepare(spec, flags)
-    with console.progress(prepared.dataset.key, len(prepared.plan.chunks)) as seen:
-        report = perform(prepared, seen)
+    planned = prepared.plan
+    requests = {each.chunk.key: each.requests for each in planned.chunks}
+    with board(
+        console, planned.dataset, len(planned.chunks), planned.requests, planned.requests_per_minute, requests
+    ) as shown:
+        report = perform(prepared, lambda receipt: shown.ended(receipt, None))
     document = _report_document(report)
     console.document(document)
     console.table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from rich.text import Text
-
-    from aurum_etl.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +77,6 @@ class Console:
         from rich.console import Console as Rich
 
         return Rich(stderr=True).status(what)
-
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[Receipt], None]]:
-        """A bar on standard error while chunks are worked on; plain log lines do where there is no terminal."""
-        if not sys.stderr.isatty() or self.as_json:
-            yield lambda _: None
-            return
-        from rich.console import Console as Rich
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rows]:,} rows"),
-            TimeRemainingColumn(),
-        )
-        with Bar(*columns, console=Rich(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total or None, rows=0)
-            rows = 0
-
-            def advance(receipt: Receipt) -> None:
-                nonlocal rows
-                rows += receipt.rows_committed
-                bar.update(task, advance=1, rows=rows)
-
-            yield advance
 
 
 def _plain(value: object) -> object:
