@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from aurum_etl.contracts import ColumnType
@@ -27,6 +27,7 @@ from aurum_etl.market import Iso
 from aurum_etl.receipt import Day
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
 
     import polars as pl
@@ -85,6 +86,16 @@ def days_of_rows(table: pa.Table, scope: Scope) -> tuple[Day, ...]:
     )
 
 
+def together(days: Iterable[Day]) -> tuple[Day, ...]:
+    """Days of rows that were summed up apart, as if they had been summed up together."""
+    found: dict[date, Day] = {}
+    for each in days:
+        before = found.get(each.day, day_of(each.day, 0, 0))
+        total = int(before.checksum, 16) + int(each.checksum, 16)
+        found[each.day] = day_of(each.day, before.rows + each.rows, total)
+    return tuple(found[day] for day in sorted(found))
+
+
 def _terms(table: pa.Table, contract: Contract) -> pl.Series:
     """One number per row."""
     import polars as pl
@@ -98,7 +109,7 @@ def _terms(table: pa.Table, contract: Contract) -> pl.Series:
     return numbers.lazy().select(state=state).select(twisted).collect().to_series()
 
 
-def _numbers(column: pa.ChunkedArray, kind: ColumnType) -> pl.Series:
+def _numbers(column: pa.ChunkedArray[Any], kind: ColumnType) -> pl.Series:
     """The column as numbers, null as `PRIME`."""
     import polars as pl
     import pyarrow as pa
