@@ -651,12 +651,22 @@ def coverage(
 @click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="First market day.")
 @click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one.")
 @click.option("--sim", "simulated", is_flag=True, help="Count what was simulated, too.")
+@click.option("--receipts-only", is_flag=True, help="Believe the receipts; do not ask the stores what they hold.")
 @_json
-def gaps(*, spec: Path, start: datetime | None, end: datetime | None, simulated: bool, as_json: bool) -> None:
+def gaps(
+    *,
+    spec: Path,
+    start: datetime | None,
+    end: datetime | None,
+    simulated: bool,
+    receipts_only: bool,
+    as_json: bool,
+) -> None:
     """List the chunks of SPEC that should be there and are not; any makes the exit code 1.
 
     Without dates: from the first settled day, or the spec's schedule.start, to the latest complete market day.
     Days that are not published yet are no gaps, nor those that the feed had ceased to serve when the record begins.
+    A store holds a chunk if any of its rows are there: whether all are, this does not tell.
     """
     from aurum_etl import gaps as finding
     from aurum_etl.adapters import datasets
@@ -666,16 +676,22 @@ def gaps(*, spec: Path, start: datetime | None, end: datetime | None, simulated:
 
     console = _console(as_json)
     known = datasets()
+    settings = read_settings()
     loaded = load_spec(spec, (), known)
-    found = finding.find(
-        loaded,
-        loaded.chosen(known[loaded.dataset]),
-        Store(read_settings().home / "watermarks.duckdb"),
-        start=start and start.date(),
-        end=end and end.date(),
-        simulated=simulated,
-        now=datetime.now(UTC),
-    )
+    dataset = loaded.chosen(known[loaded.dataset])
+    with console.busy("asking the stores"):
+        found = finding.find(
+            loaded,
+            dataset,
+            Store(settings.home / "watermarks.duckdb"),
+            start=start and start.date(),
+            end=end and end.date(),
+            simulated=simulated,
+            now=datetime.now(UTC),
+            ask=None
+            if receipts_only
+            else lambda window: finding.held(loaded, dataset, settings, window, simulated=simulated),
+        )
     first, after = (found.days[0], found.days[1] + timedelta(1)) if found.days else (None, None)
     console.document(
         {
@@ -705,7 +721,8 @@ def gaps(*, spec: Path, start: datetime | None, end: datetime | None, simulated:
             [(each.chunk.key, each.reason.value, ", ".join(each.stores)) for each in found.missing],
         )
     told = ", ".join(f"{count} {reason}" for reason, count in found.counts().items())
-    console.line(f"{found.dataset} {first} to {after}: of {found.wanted} chunks {told}")
+    asked = f"asked: {', '.join(found.asked)}" if found.asked else "no store was asked"
+    console.line(f"{found.dataset} {first} to {after}: of {found.wanted} chunks {told} ({asked})")
     if found.missing:
         sys.exit(EXIT_CHUNK_FAILED)
 

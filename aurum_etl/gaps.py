@@ -1,26 +1,30 @@
 """What should be there and is not: the calendar's chunks against the receipts, and against what the stores hold.
 
-`missing` is pure; `find` asks the record.
+`missing` is pure; `find` asks the record, `held` the stores.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aurum_etl import sinks
-from aurum_etl.chunk import Chunk
+from aurum_etl.chunk import Chunk, ChunkKey
 from aurum_etl.coverage import due_days, known, span
+from aurum_etl.receipt import Origin
 from aurum_etl.window import Window, days_of, intersect, market_day, merge, split, subtract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
+    from aurum_etl.chunk import Selection
     from aurum_etl.dataset import Dataset
+    from aurum_etl.settings import Settings
     from aurum_etl.spec import Spec
     from aurum_etl.watermarks import Standing, Store
 
@@ -113,13 +117,11 @@ def missing(
     by_store = {kind: _Covered(counts_as(windows)) for kind, windows in recorded.by_store.items()}
     failed = _Covered(recorded.failed)
     held_by = {
-        (kind, selection): _Covered(
-            counts_as([*(each.window for each in there if each.selection.covers(selection)), *recorded.vacant])
-        )
+        (kind, selection): _Covered(counts_as([*_of_covering(there, selection), *recorded.vacant]))
         for kind, there in (held or {}).items()
         for selection in {chunk.selection for chunk in chunks}
     }
-    gaps = []
+    gaps: list[Gap] = []
     for chunk in chunks:
         if not settled.contains(chunk.window):
             lacking = tuple(kind for kind, there in by_store.items() if not there.contains(chunk.window))
@@ -133,6 +135,17 @@ def missing(
     return gaps
 
 
+def _of_covering(there: Iterable[Chunk], selection: Selection) -> list[Window]:
+    """The windows of the chunks whose locations cover these; looked at once for all chunks of the same locations, since
+    there may be thousands of names.
+    """
+    by_selection: defaultdict[Selection, list[Window]] = defaultdict(list)
+    for chunk in there:
+        by_selection[chunk.selection].append(chunk.window)
+    covering = (windows for found, windows in by_selection.items() if found.covers(selection))
+    return [window for windows in covering for window in windows]
+
+
 def find(
     spec: Spec,
     dataset: Dataset,
@@ -142,9 +155,11 @@ def find(
     end: date | None = None,
     simulated: bool = False,
     now: datetime,
-    held: Mapping[str, Collection[Chunk]] | None = None,
+    ask: Callable[[Window], Mapping[str, Collection[Chunk]]] | None = None,
 ) -> Gaps:
     """The chunks of the spec that should be there and are not, among the market days that are due.
+
+    `ask` tells which chunks each store holds of a window, by kind, as `held` does; without it the receipts are believed.
 
     Without dates from the first settled day, or the spec's `schedule.start` if that is earlier, to the latest complete
     market day. Of a registry, which is replaced as a whole, what is newest is all that can be there.
@@ -155,18 +170,43 @@ def find(
     first, last = span(spec, dataset, standings, start, end, now)
     due = due_days(dataset, standings, now)
     first, last = max(first, due[0]), min(last, due[1])
-    asked = tuple(held or ())
     if last < first:
-        return Gaps(dataset.key, str(spec.selection), None, 0, (), asked)
+        return Gaps(dataset.key, str(spec.selection), None, 0, (), ())
     if dataset.contract.is_registry:
         first = last
     window = Window(market_day(first, dataset.timezone).start, market_day(last, dataset.timezone).end)
     chunks = [
         Chunk(dataset.key, spec.selection, each) for each in split(window, spec.source.chunk_days, dataset.timezone)
     ]
+    there = None if ask is None else ask(window)
     recorded = _recorded(spec, dataset, store, standings, simulated=simulated)
-    found = missing(chunks, recorded, held, _counting(dataset, window))
-    return Gaps(dataset.key, str(spec.selection), (first, last), len(chunks), tuple(found), asked)
+    found = missing(chunks, recorded, there, _counting(dataset, window))
+    return Gaps(dataset.key, str(spec.selection), (first, last), len(chunks), tuple(found), tuple(there or ()))
+
+
+def held(
+    spec: Spec, dataset: Dataset, settings: Settings, window: Window, *, simulated: bool = False
+) -> dict[str, list[Chunk]]:
+    """What the stores of the spec say that they hold of the window, by kind; of a registry, all that there is.
+
+    Invented rows do not count unless `simulated`, nor do those of a lower revision than the feed brings. A store that no
+    longer knows the names behind a chunk's locations still has the digest of them in its key.
+
+    Raises: SinkUnavailable if a store cannot be asked; SpecError if the settings do not say where it is.
+    """
+    lower = set(dataset.lower_marks)
+    found: dict[str, list[Chunk]] = {}
+    for each in spec.sinks:
+        if each.kind in sinks.FLEETING:
+            continue
+        with closing(sinks.sink(each, settings)) as sink:
+            told = sink.held(dataset, None if dataset.contract.is_registry else window)
+        counting = [
+            one for one in told if not lower & set(one.revisions) and (simulated or one.origin is not Origin.SIMULATOR)
+        ]
+        chunks = (one.chunk or ChunkKey.parse(one.key).chunk(spec.selection.names) for one in counting)
+        found[each.kind] = [chunk for chunk in chunks if chunk is not None]
+    return found
 
 
 def _recorded(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from aurum_etl import adapters
 from aurum_etl.chunk import Chunk, Selection
-from aurum_etl.gaps import Gaps, Lack, Recorded, find, missing
+from aurum_etl.gaps import Gaps, Lack, Recorded, find, held, missing
 from aurum_etl.receipt import Outcome
-from aurum_etl.spec import Spec
+from aurum_etl.runner import Flags, run
+from aurum_etl.spec import Spec, load_spec
 from aurum_etl.watermarks import Store
 from aurum_etl.window import Window, market_day
-from tests.frames import PACIFIC
+from tests import services
+from tests.frames import PACIFIC, spec
 from tests.receipts import fill
 from tests.test_cli import Shell
 from tests.test_coverage import EVERYTHING, FIRST, NOW, days, receipt, window
@@ -50,7 +53,7 @@ def look(store: Store) -> Callable[..., Gaps]:
     ) -> Gaps:
         made = Spec.model_validate(spec or {"dataset": "caiso_lmp"})
         dataset = made.chosen(adapters.dataset(made.dataset))
-        return find(made, dataset, store, start=start, end=end, now=NOW, held=held)
+        return find(made, dataset, store, start=start, end=end, now=NOW, ask=None if held is None else lambda _: held)
 
     return look
 
@@ -257,6 +260,45 @@ def test_the_command_lists_gaps_and_says_so_in_its_code(
     )
     assert found["counts"] == {"missing": 1, "failed": 0, "lost": 0}
     shell("run", path, "--from", "2026-07-15", "--to", "2026-07-16")
-    assert (
-        shell("gaps", path, *dates) == "caiso_lmp 2026-07-14 to 2026-07-17: of 3 chunks 0 missing, 0 failed, 0 lost\n"
-    )
+    whole = "caiso_lmp 2026-07-14 to 2026-07-17: of 3 chunks 0 missing, 0 failed, 0 lost"
+    assert shell("gaps", path, *dates) == f"{whole} (asked: iceberg)\n"
+    (settings.home / "catalog.db").unlink()
+    lost = shell.json("gaps", path, *dates, code=1)
+    assert (lost["counts"], lost["asked"]) == ({"missing": 0, "failed": 0, "lost": 3}, ["iceberg"])
+    assert shell("gaps", path, *dates, "--receipts-only") == f"{whole} (no store was asked)\n"
+
+
+def test_a_day_that_one_store_lost_is_found(settings: Settings, tmp_path: Path, database: str) -> None:
+    """Receipts say done; one day's rows were deleted behind our back in the one, and all are there in the other."""
+    settings = replace(settings, timescale=database)
+    path = spec(tmp_path, "dataset: caiso_load\nsinks: [{kind: iceberg}, {kind: timescale}]\n")
+    run(path, Flags(start=date(2026, 7, 14), end=date(2026, 7, 17)), settings)
+    loaded = load_spec(path, (), adapters.datasets())
+    dataset = loaded.chosen(adapters.dataset("caiso_load"))
+
+    def look() -> Gaps:
+        return find(
+            loaded,
+            dataset,
+            Store(settings.home / "watermarks.duckdb"),
+            start=date(2026, 7, 14),
+            end=date(2026, 7, 17),
+            now=datetime.now(UTC),
+            ask=lambda window: held(loaded, dataset, settings, window),
+        )
+
+    assert (look().missing, look().asked) == ((), ("iceberg", "timescale"))
+    services.execute(database, "delete from iso_load_fact where operating_date = '2026-07-15'")
+    assert told(look()) == [(date(2026, 7, 15), "lost", ("timescale",))]
+
+
+def test_what_stores_hold_of_a_simulation_is_not_what_is_wanted(settings: Settings, tmp_path: Path) -> None:
+    path = spec(tmp_path)
+    run(path, Flags(start=date(2026, 7, 14), end=date(2026, 7, 15), simulated=True), settings)
+    loaded = load_spec(path, (), adapters.datasets())
+    dataset = loaded.chosen(adapters.dataset("caiso_lmp"))
+    day = market_day(date(2026, 7, 14), dataset.timezone)
+    assert held(loaded, dataset, settings, day) == {"iceberg": []}
+    assert held(loaded, dataset, settings, day, simulated=True) == {
+        "iceberg": [Chunk("caiso_lmp", loaded.selection, day)]
+    }
