@@ -17,6 +17,7 @@ AurumError
 │  │  └─ Overtaken            another drain has read on: stand back
 │  └─ CommitUnknown        look for the chunk key, then try again
 ├─ WatermarkError       the record of what is done cannot be read or written
+│  └─ RecordUnreadable     its file is damaged, or not of this program: rebuild it
 └─ ArchiveError         the archive holds no such answer, or it is damaged
 
 An error answers two questions: whose move is it, and is trying again sensible.
@@ -146,6 +147,10 @@ class CommitUnknown(SinkError):
 
 class WatermarkError(AurumError):
     """The record of what is done cannot be read or written."""
+
+
+class RecordUnreadable(WatermarkError):
+    """The record's file is damaged, or of another program or version; the stores can tell what it should hold."""
 
 
 class ArchiveError(AurumError):

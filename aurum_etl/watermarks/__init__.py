@@ -78,6 +78,12 @@ class Store(StoreFile):
             if progress is not None:
                 self._step(connection, progress)
 
+    def extend(self, receipts: Sequence[Receipt]) -> None:
+        """Add many receipts in one transaction; none make no file."""
+        if receipts:
+            with self.transaction() as connection:
+                insert(connection, receipts)
+
     def position(self, group: str, topic: str) -> Position:
         """How far the receipts of a drain reach; the beginning if there are none."""
         with self.reading() as connection:
@@ -358,13 +364,20 @@ def _covering(connection: duckdb.DuckDBPyConnection, dataset: str, selection: Se
 
 
 def insert(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
-    """Append receipts within a transaction."""
-    for row in map(_row, receipts):
-        marks = ", ".join("?" * len(row))
-        connection.execute(
-            f"insert into receipts select coalesce(max(number), 0) + 1, {marks} from receipts",  # noqa: S608 - marks
-            row,
-        )
+    """Append receipts within a transaction, in their order."""
+    import pyarrow as pa
+
+    # All at once: a statement per receipt would take two milliseconds each, and a record is rebuilt of ten thousand.
+    columns = [pa.array(values) for values in zip(*map(_row, receipts), strict=True)]
+    coming = pa.table(
+        [pa.array(range(1, len(receipts) + 1)), *columns], [f"c{each}" for each in range(len(columns) + 1)]
+    )
+    connection.register("coming", coming)
+    connection.execute(
+        "insert into receipts select (select coalesce(max(number), 0) from receipts) + c0, * exclude (c0) "
+        "from coming order by c0"
+    )
+    connection.unregister("coming")
 
 
 def _row(receipt: Receipt) -> tuple[object, ...]:
