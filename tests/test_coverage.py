@@ -295,12 +295,12 @@ def test_days_that_are_whole_are_those_that_a_run_leaves_alone(pieces: list[tupl
 
 
 def test_a_hundred_thousand_receipts_take_about_a_second(store: Store) -> None:
-    """Eleven years in hours, all of one dataset, which is the worst; the limit leaves room for a busy machine."""
+    """Eleven years in hours, all of one dataset, which is the worst. Measured is what it works, since the machine may be busy."""
     fill(store, 100_000, window(date(2014, 1, 1)).start, timedelta(hours=1), failed_each=1000)
     dataset = adapters.dataset("caiso_lmp")
-    started = time.perf_counter()
+    started = time.process_time()
     found = coverage(Spec(dataset="caiso_lmp"), dataset, store, now=NOW)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert (found.start, found.counts()["partial"]) == (date(2014, 1, 1), 101)
     assert found.counts()["done"] == 100_000 // 24 - 100
     assert seconds < 5

@@ -228,9 +228,9 @@ def test_a_hundred_thousand_receipts_with_a_thousand_holes_take_seconds(
     store: Store, look: Callable[..., Gaps]
 ) -> None:
     fill(store, 100_000, window(date(2014, 1, 1)).start, timedelta(hours=1), failed_each=100)
-    started = time.perf_counter()
+    started = time.process_time()
     found = look(start=None, end=None)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert found.counts()["failed"] == 1000
     assert seconds < 8
 
