@@ -25,6 +25,7 @@ from aurum_etl.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from aurum_etl.board import Watcher
     from aurum_etl.chunk import Chunk
     from aurum_etl.executors.base import Executor, Task
     from aurum_etl.receipt import Receipt
@@ -67,19 +68,6 @@ class Book(Protocol):
 
     def order(self) -> Order:
         """What is wanted now."""
-
-
-class Watcher(Protocol):
-    """Who looks on."""
-
-    def begun(self, chunk: Chunk) -> None:
-        """A chunk is being worked on."""
-
-    def ended(self, receipt: Receipt, again_in: float | None) -> None:
-        """An attempt came to its end; `again_in` seconds the next one begins, None if there is none."""
-
-    def state(self, text: str) -> None:
-        """What is going on as a whole: `running`, `paused`, `stopping`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from aurum_etl.board import Watcher
     from aurum_etl.chunk import Chunk
-    from aurum_etl.execute import Watcher
     from aurum_etl.receipt import Receipt
     from aurum_etl.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, with_json
+from aurum_etl.cli.base import EXIT_CODES, console_of, watched, with_json
 from aurum_etl.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -249,8 +249,8 @@ def _go_on(resumed: Resumption, console: Console) -> None:
 
     job, plan = resumed.job, resumed.prepared.plan
     console.line(f"job {job.id}: {len(plan.chunks)} chunks, {plan.requests} requests, about {plan.rows:,} rows")
-    with console.progress(job.id, len(plan.chunks)) as seen:
-        ending, status = go_on(resumed, seen)
+    with watched(console, job.id, plan) as watcher:
+        ending, status = go_on(resumed, watcher)
     chunks = jobs_of(resumed.prepared.settings).chunks(job)
     _show(status, chunks, console)
     if ending is Ending.INTERRUPTED:
