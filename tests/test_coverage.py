@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -294,16 +293,12 @@ def test_days_that_are_whole_are_those_that_a_run_leaves_alone(pieces: list[tupl
             assert (state in whole) == (not subtract([window(days(number))], settled))
 
 
-def test_a_hundred_thousand_receipts_take_about_a_second(store: Store) -> None:
-    """Eleven years in hours, all of one dataset, which is the worst: measured is work, since the machine may be busy."""
+def test_a_hundred_thousand_receipts_are_told_right(store: Store) -> None:
     fill(store, 100_000, window(date(2014, 1, 1)).start, timedelta(hours=1), failed_each=1000)
     dataset = adapters.dataset("caiso_lmp")
-    started = time.process_time()
     found = coverage(Spec(dataset="caiso_lmp"), dataset, store, now=NOW)
-    seconds = time.process_time() - started
     assert (found.start, found.counts()["partial"]) == (date(2014, 1, 1), 101)
     assert found.counts()["done"] == 100_000 // 24 - 100
-    assert seconds < 5
 
 
 def test_runs_and_counts_are_of_all_days() -> None:

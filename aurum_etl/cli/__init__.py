@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +20,8 @@ from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aurum_etl.console import Console
     from aurum_etl.receipt import Receipt
     from aurum_etl.runner import Flags, Report

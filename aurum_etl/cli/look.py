@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from aurum_etl.cli.backfill import carry_on
 from aurum_etl.cli.base import EXIT_CODES, console_of, with_json
 from aurum_etl.errors import EXIT_CHUNK_FAILED
 
@@ -66,6 +67,7 @@ def coverage(
 @click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one.")
 @click.option("--sim", "simulated", is_flag=True, help="Count what was simulated, too.")
 @click.option("--receipts-only", is_flag=True, help="Believe the receipts; do not ask the stores what they hold.")
+@click.option("--fill", is_flag=True, help="Backfill them.")
 @with_json
 def gaps(
     *,
@@ -74,11 +76,13 @@ def gaps(
     end: datetime | None,
     simulated: bool,
     receipts_only: bool,
+    fill: bool,
     as_json: bool,
 ) -> None:
     """List the chunks of SPEC that should be there and are not; any makes the exit code 1.
 
     Without dates: from the first settled day, or the spec's schedule.start, to the latest complete market day.
+    With --fill they become a job of `aurum-etl backfill`, whose exit code and document are then those of this command.
     Days that are not published yet are no gaps, nor those that the feed had ceased to serve when the record begins.
     A store holds a chunk if any of its rows are there: whether all are, this does not tell.
     """
@@ -106,6 +110,11 @@ def gaps(
             if receipts_only
             else lambda window: finding.held(loaded, dataset, settings, window, simulated=simulated),
         )
+    if fill and found.missing:
+        from aurum_etl.reload import Reload, filling
+        from aurum_etl.runner import Flags
+
+        carry_on(filling(spec, Flags(simulated=simulated), found), Reload(), spec, console)
     first, after = (found.days[0], found.days[1] + timedelta(1)) if found.days else (None, None)
     console.document(
         {

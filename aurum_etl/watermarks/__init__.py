@@ -120,9 +120,14 @@ class Store(StoreFile):
             "insert or replace into positions values (?, ?, ?)", [progress.group, progress.topic, str(progress.after)]
         )
 
-    def receipts(self, *, dataset: str | None = None, limit: int | None = None) -> list[Receipt]:
-        """Receipts, newest first."""
-        where = "" if dataset is None else "where dataset = ?"
+    def receipts(
+        self, *, dataset: str | None = None, within: Window | None = None, limit: int | None = None
+    ) -> list[Receipt]:
+        """Receipts, newest first: of all datasets or of one, and of that those that have an instant of a window."""
+        terms: dict[str, object] = {"dataset = ?": dataset} if dataset is not None else {}
+        if within is not None:
+            terms |= {"window_start < ?": within.end, "window_end > ?": within.start}
+        where = f"where {' and '.join(terms)}" if terms else ""
         top = "" if limit is None else f"limit {int(limit)}"
         with self.reading() as connection:
             if connection is None:
@@ -132,7 +137,7 @@ class Store(StoreFile):
                     origin, outcome, epoch_us(started_at), epoch_us(finished_at), rows_read, rows_accepted,
                     rows_rejected, attempts, seconds, written, findings, error, revision, bytes, days, job
                     from receipts {where} order by number desc {top}""",  # noqa: S608 - words of ours
-                [] if dataset is None else [dataset],
+                list(terms.values()),
             ).fetchall()
         return [_receipt(row) for row in rows]
 
@@ -392,6 +397,8 @@ def insert(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -
     """Append receipts within a transaction, in their order."""
     import pyarrow as pa
 
+    if not receipts:
+        return
     # All at once: a statement per receipt would take two milliseconds each, and a record is rebuilt of ten thousand.
     columns = [pa.array(values) for values in zip(*map(_row, receipts), strict=True)]
     coming = pa.table(

@@ -41,7 +41,7 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     """Every chunk is done or empty; some rows may be in quarantine."""
     PARTIALLY_COMPLETED = "partially_completed"
-    """Some chunks failed, or were never begun."""
+    """Some chunks failed, or were never begun; or a store does not hold what their receipts say."""
     FAILED = "failed"
     """No chunk succeeded."""
     CANCELLED = "cancelled"
@@ -135,6 +135,8 @@ class Event(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     ENDED = "ended"
+    DIFFERED = "differed"
+    """It ended, and a store does not hold what the receipts say."""
     BEGUN = "begun"
     """Of a chunk: somebody works on it."""
     AGAIN = "again"
@@ -283,7 +285,11 @@ class Jobs:
                     [job.id],
                 ).fetchall()
         started = [when for event, _, when in found if event == Event.STARTED]
-        ended = [when for event, _, when in found if event in (Event.ENDED, Event.INTERRUPTED, Event.CANCELLED)]
+        ended = [
+            when
+            for event, _, when in found
+            if event in (Event.ENDED, Event.DIFFERED, Event.INTERRUPTED, Event.CANCELLED)
+        ]
         last, detail = (Event(found[-1][0]), str(found[-1][1])) if found else (None, "")
         return (
             last,
@@ -391,7 +397,7 @@ def _state(last: Event | None, counts: Mapping[ChunkState, int], *, alive: bool)
     ending = "its running chunks are ending" if alive and counts[ChunkState.RUNNING] else ""
     if last is Event.ENDED and settled == sum(counts.values()):
         return JobState.COMPLETED, ""
-    if last is Event.ENDED:
+    if last in (Event.ENDED, Event.DIFFERED):
         return (JobState.PARTIALLY_COMPLETED if settled else JobState.FAILED), ""
     if last in _STEERED:
         return _STEERED[last], ending
