@@ -256,7 +256,7 @@ def commands(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:
         yield from commands(command, *words, name) if isinstance(command, click.Group) else [(*words, name)]
 
 
-@pytest.mark.parametrize("words", commands(cli), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands(cli)), ids=" ".join)
 def test_every_command_has_help_with_its_exit_codes(words: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli, [*words, "--help"])
     assert result.exit_code == 0
