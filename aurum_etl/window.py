@@ -38,8 +38,10 @@ class Window:
         Raises: ValueError if it did not.
         """
         start, _, end = text.partition("/")
-        stamp = _FINE_STAMP if "." in text else _STAMP
-        return cls(*(datetime.strptime(each, stamp).replace(tzinfo=UTC) for each in (start, end)))
+        window = cls(*(datetime.fromisoformat(each) for each in (start, end)))
+        if str(window) != text:
+            raise ValueError(f'"{text}" is not how a window is written')
+        return window
 
     def __str__(self) -> str:
         # Minutes are enough for market days; a window about the instant of a publication needs all that there is.

@@ -59,13 +59,15 @@ def held(connection: Connection, contract: Contract, dataset: Dataset | None, wi
         return
     prefix = "" if dataset is None else f"{dataset.key}["
     names = _names(connection, contract, prefix)
-    found = ask(connection, _held_sql(contract), contract.kind, prefix)
-    for key, attempt, instant, rows, content in found:
-        if is_wanted(key, dataset, window):
-            told = {**_UNTOLD, **json.loads(content or "{}"), "rows": rows}
+    lines = [line for line in ask(connection, _lines(), contract.kind, prefix) if is_wanted(line[1], dataset, window)]
+    there = {
+        number for (number,) in ask(connection, _with_rows(contract), json.dumps([number for number, *_ in lines]))
+    }
+    for number, key, attempt, instant, rows, content in lines:
+        if number in there:
             yield Held.of(
                 key,
-                told,
+                {**_UNTOLD, **json.loads(content or "{}"), "rows": rows},
                 _EPOCH + timedelta(microseconds=instant),
                 table=ddl.view_name(contract),
                 version=attempt,
@@ -82,11 +84,21 @@ def days(connection: Connection, scope: Scope, condition: str) -> tuple[Day, ...
     return tuple(day_of(day_of_registry(scope) if day is None else day, rows, int(total)) for day, rows, total in found)
 
 
-def _held_sql(contract: Contract) -> str:
-    """The ledger's lines that have a row, without their names, which may be thousands.
+# A ledger of before it had words has no such column: as JSON its line has none either.
+_WORDS = "nullif(to_jsonb(each)->'content', 'null')"
 
-    The days of a line let whole pieces of the fact table be passed over.
-    """
+
+def _lines() -> str:
+    """The query for the lines of a kind whose keys begin with a prefix, without their names, which may be thousands."""
+    return (
+        "select number, chunk_key, attempt, (extract(epoch from ingested_at) * 1000000)::bigint, rows, "  # noqa: S608 - ours
+        f"({_WORDS} - 'selection')::text from iso_chunk as each "
+        "where kind = $1 and starts_with(chunk_key, $2) and ingested_at is not null order by chunk_key"
+    )
+
+
+def _with_rows(contract: Contract) -> str:
+    """The query for those of some lines that have a row; their days let whole pieces of the fact table be passed over."""
     within = ""
     if not contract.is_registry:
         # A market day begins and ends within a day of the UTC date of the same name.
@@ -97,13 +109,11 @@ def _held_sql(contract: Contract) -> str:
         )
     return f"""
         with c as (
-            select number, chunk_key, attempt, (extract(epoch from ingested_at) * 1000000)::bigint as instant, rows, told,
-                   (told->'days'->0->>0)::date as first, (told->'days'->-1->>0)::date as last
-            from (select *, nullif(to_jsonb(each)->'content', 'null') as told from iso_chunk as each) lines
-            where kind = $1 and starts_with(chunk_key, $2) and ingested_at is not null)
-        select chunk_key, attempt, instant, rows, (told - 'selection')::text from c
-        where exists (select 1 from {ddl.fact_name(contract)} f where f.chunk = c.number{within})
-        order by chunk_key"""  # noqa: S608 - names of ours
+            select number, (words->'days'->0->>0)::date as first, (words->'days'->-1->>0)::date as last
+            from (select number, {_WORDS} as words from iso_chunk as each) lines
+            where number in (select value::integer from jsonb_array_elements_text($1::jsonb)))
+        select number from c
+        where exists (select 1 from {ddl.fact_name(contract)} f where f.chunk = c.number{within})"""  # noqa: S608 - ours
 
 
 def _names(connection: Connection, contract: Contract, prefix: str) -> dict[str, list[str]]:
