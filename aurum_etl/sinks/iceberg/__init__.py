@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import tenacity
@@ -32,6 +33,7 @@ from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from aurum_etl.sinks.base import Progress
     from aurum_etl.spec import IcebergSpec
 
-__all__ = ["ATTEMPT", "CHUNK_KEY", "NAMESPACE", "UNKNOWN", "IcebergSink", "open_catalog"]
+__all__ = ["ATTEMPT", "CHUNK_KEY", "NAMESPACE", "UNKNOWN", "Handover", "IcebergSink", "open_catalog"]
 
 CHUNK_KEY, ATTEMPT = "aurum.chunk_key", "aurum.attempt"
 UNKNOWN = "unknown"
@@ -66,6 +68,19 @@ _PROPERTIES = {
     # Conflicts are retried here, from fresh metadata, and not by the library.
     "commit.retry.num-retries": "0",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Staged files on their way to the process that commits them: all there is to know of them, and no connection."""
+
+    table: str
+    """The UUID of the table that they were written for."""
+    files: tuple[DataFile, ...]
+    rows: int
+    ingested_at: datetime | None
+    attempt: str
+    """Names the attempt in the snapshot that will hold it."""
 
 
 class IcebergSink:
@@ -153,7 +168,32 @@ class IcebergSink:
             raise
         except Exception as error:
             raise SinkUnavailable(f"iceberg: rows cannot be written to {self._warehouse}: {told(error)}") from error
-        return _Staged(self, target, files, scope, table, attempt, progress)
+        return _Staged(self, target, files, scope, table.num_rows, ingested_at(table), attempt, progress)
+
+    def handed_over(self, staged: _Staged) -> Handover:
+        """What another process needs to commit what was staged here; from now on its files are that process's.
+
+        Raises: ValueError if it was committed or discarded already.
+        """
+        staged.demand_unsettled()
+        staged.settled = True
+        return Handover(
+            str(staged.table.metadata.table_uuid), tuple(staged.files), staged.rows, staged.ingested_at, staged.attempt
+        )
+
+    def adopt(self, handover: Handover, scope: Scope) -> _Staged:
+        """What another process staged for that scope, as if it had been staged here.
+
+        Raises: SinkUnavailable if that process has another table by this name.
+        """
+        table = self._table(scope.contract)
+        if str(table.metadata.table_uuid) != handover.table:
+            raise SinkUnavailable(
+                f"iceberg: {scope.chunk.key} was written for another table {'.'.join(table.name())} than the one in "
+                f"{self._place}; give its process the same AURUM_HOME or AURUM_ICEBERG_URI as this one"
+            )
+        files = list(handover.files)
+        return _Staged(self, table, files, scope, handover.rows, handover.ingested_at, handover.attempt, None)
 
     def position(self, group: str, topic: str) -> Position:
         """See `Drained.position`: a property of the topic's table, which no expiry takes away."""
@@ -210,12 +250,18 @@ class IcebergSink:
                 (self._waiting[kind] if batch and (alone or batch[0].progress) else batch).append(each)
             _commit_batch(batch, self._settings)
 
-    def commit_together(self, staged: Sequence[_Staged]) -> list[Written]:
-        """Commit many chunks, each table in as few snapshots as their scopes allow."""
+    def commit_together(self, staged: Sequence[_Staged]) -> list[Written | SinkError]:
+        """Commit many chunks, each table in as few snapshots as their scopes allow; what came of each of them."""
         for each in staged:
             each.demand_unsettled()
             self._waiting[each.scope.contract.kind].append(each)
-        return [each.commit() for each in staged]
+        came: list[Written | SinkError] = []
+        for each in staged:
+            try:
+                came.append(each.commit())
+            except SinkError as error:
+                came.append(error)
+        return came
 
 
 class _Staged:
@@ -227,7 +273,8 @@ class _Staged:
         table: Table,
         files: list[DataFile],
         scope: Scope,
-        rows: pa.Table,
+        rows: int,
+        ingested_at: datetime | None,
         attempt: str,
         progress: Progress | None,
     ) -> None:
@@ -235,8 +282,8 @@ class _Staged:
         self.table = table
         self.files = files
         self.scope = scope
-        self.rows = rows.num_rows
-        self.ingested_at = ingested_at(rows)
+        self.rows = rows
+        self.ingested_at = ingested_at
         self.attempt = attempt
         self.progress = progress
         self.settled = False
