@@ -22,7 +22,7 @@ from aurum_etl.sinks.iceberg import IcebergSink
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -60,12 +60,8 @@ class HandingOver:
 
     def stage(self, table: pa.Table, scope: Scope) -> Staged:
         """See `Sink.stage`; the commit of what is staged keeps it for `taken`."""
-        return _HandingOver(self, self._sink, self._sink.stage(table, scope))
-
-    def keep(self, handover: Handover) -> None:
-        """Keep it until the receipt is there that it travels with."""
-        with self._lock:
-            self._handovers[handover.attempt] = handover
+        staged = self._sink.stage(table, scope)
+        return _HandingOver(staged, lambda: self._keep(self._sink.handed_over(staged)))
 
     def taken(self, receipts: Sequence[Receipt]) -> dict[str, Handover]:
         """What those receipts name, which is then no longer kept here."""
@@ -73,18 +69,21 @@ class HandingOver:
         with self._lock:
             return {each: self._handovers.pop(each) for each in attempts if each in self._handovers}
 
+    def _keep(self, handover: Handover) -> Written:
+        """Keep it until the receipt is there that it travels with."""
+        with self._lock:
+            self._handovers[handover.attempt] = handover
+        return Written(self.kind, "", handover.rows, handover.attempt)
+
 
 class _HandingOver:
-    def __init__(self, place: HandingOver, sink: IcebergSink, staged: Staged) -> None:
-        self._place = place
-        self._sink = sink
+    def __init__(self, staged: Staged, hand_over: Callable[[], Written]) -> None:
         self._staged = staged
+        self._hand_over = hand_over
 
     def commit(self) -> Written:
         """The commit is the driver's: nothing is visible yet."""
-        handover = self._sink.handed_over(self._staged)
-        self._place.keep(handover)
-        return Written(self._place.kind, "", handover.rows, handover.attempt)
+        return self._hand_over()
 
     def discard(self) -> None:
         """See `Staged.discard`."""

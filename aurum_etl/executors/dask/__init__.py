@@ -62,6 +62,7 @@ class DaskExecutor:
         self._stores = stores
         self._stop = stop
         self._fixed_width = width
+        self._address = client.scheduler_info(n_workers=0)["address"]
         self._workers: dict[str, int] = client.nthreads()
         self._lock = threading.Lock()
         self._futures: dict[str, tuple[Task, Ended, Future[Brought]]] = {}
@@ -129,6 +130,7 @@ class DaskExecutor:
             if key not in self._futures:
                 return
             task, ended, future = self._futures[key]
+        result: Brought | BaseException | None
         try:
             result = self._result(task, future)
         except BaseException as error:  # noqa: BLE001 - whatever it was, whoever waits for the task must hear of it
@@ -142,7 +144,7 @@ class DaskExecutor:
                 self.start(task, ended)
             case Brought():
                 self._brought.put((task, ended, result))
-            case _:
+            case BaseException():
                 ended(task, result)
 
     def _result(self, task: Task, future: Future[Brought]) -> Brought | None:
@@ -172,7 +174,9 @@ class DaskExecutor:
         except CancelledError as error:
             if self._stop.is_set():
                 raise Stopped("the run was stopped before this chunk was begun") from error
-            raise ClusterLost(f"{self._client.scheduler.address}: the scheduler is gone: {error}") from error
+            raise ClusterLost(
+                f"{self._address}: the scheduler is gone, and what its workers did is not known"
+            ) from error
         return brought
 
     def _commit(self) -> None:
@@ -232,7 +236,9 @@ def opened(place: Place, equipment: Equipment, settings: Settings, urgency: int)
     stop = threading.Event()
     with ExitStack() as stack:
         client, width = stack.enter_context(_cluster(place, equipment, settings))
-        stores = [each for spec in equipment.sinks if isinstance(each := sinks.sink(spec, settings), IcebergSink)]
+        # The others are the workers' own: this machine need not even know where they are.
+        found = [sinks.sink(each, settings) for each in equipment.sinks if each.kind == IcebergSink.kind]
+        stores = [each for each in found if isinstance(each, IcebergSink)]
         for store in stores:
             stack.callback(store.close)
             store.open(equipment.dataset)
@@ -255,9 +261,7 @@ def _prepare(client: Client, job: Job) -> None:
             case AurumError():
                 raise type(came)(f"worker {address}: {came}") from came
             case ImportError():
-                raise UsageError(
-                    f"worker {address}: {came}; workers need the same aurum-etl as this machine"
-                ) from came
+                raise UsageError(f"worker {address}: {came}; workers need the same aurum-etl as this machine") from came
             case OSError():
                 logger().warning("worker.lost", worker=address, reason=str(came))
             case Exception():

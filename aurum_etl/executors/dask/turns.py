@@ -91,7 +91,9 @@ def _demand_wanted(worker: Worker) -> None:
 class Turnstile:
     """The driver's side: one turn after the other, in the order of asking."""
 
-    def __init__(self, job: str, client: Client, turns: Budget, stop: threading.Event, grant: Callable[..., None]) -> None:
+    def __init__(
+        self, job: str, client: Client, turns: Budget, stop: threading.Event, grant: Callable[..., None]
+    ) -> None:
         self._job = job
         self._client = client
         self._turns = turns
