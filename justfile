@@ -53,6 +53,10 @@ bench-isos *arguments:
 bench-stores *arguments:
     uv run --group dev --group bench python -m benchmarks.bench_stores {{ arguments }}
 
+# Measure workers of a Dask cluster against each other and against threads.
+bench-workers *arguments:
+    uv run --group dev python -m benchmarks.bench_workers {{ arguments }}
+
 # Seconds from clone to first row.
 bench-newcomer:
     uv run python -m benchmarks.bench_newcomer

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from aurum_etl import reload
-from aurum_etl.errors import CommitFailed, SpecError, UsageError
+from aurum_etl.errors import ClusterLost, CommitFailed, SpecError, UsageError
 from aurum_etl.execute import Ending
 from aurum_etl.executors import Place
 from aurum_etl.executors.dask import worker
@@ -115,10 +117,16 @@ def environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a scheduler with two workers of one thread, which somebody else has started; it gives a task up for the
-    first worker that it loses.
+    """Address of a scheduler with two workers of one thread, which somebody else has started."""
+    with started(tmp_path_factory.mktemp("cluster"), 2) as (address, _):
+        yield address
+
+
+@contextmanager
+def started(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler, which gives a task up for the first worker that it loses, with workers of one thread: its address, and
+    its process.
     """
-    folder = tmp_path_factory.mktemp("cluster")
     file = folder / "scheduler.json"
     variables = environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
 
@@ -128,7 +136,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             return subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
 
     running = [start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")]
-    running += [start("dask_worker", "--host", "127.0.0.1", "--nworkers", "2", "--nthreads", "1", "--no-dashboard")]
+    running += [
+        start("dask_worker", "--host", "127.0.0.1", "--nworkers", str(workers), "--nthreads", "1", "--no-dashboard")
+    ]
     from distributed import Client
 
     try:
@@ -137,8 +147,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         with Client(scheduler_file=str(file), set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=LONG)
-            yield client.scheduler.address
+            client.wait_for_workers(workers, timeout=LONG)
+            address = client.scheduler_info(n_workers=0)["address"]
+        yield address, running[0]
     finally:
         for each in reversed(running):
             each.terminate()
@@ -367,6 +378,24 @@ def test_a_driver_that_is_killed_holds_no_worker_up(work: Work, cluster: str, ou
     driver.wait()
     until(lambda: at_work() == 0)
     assert len(receipts(work.settings)) == 1
+
+
+def test_a_scheduler_that_is_gone_ends_the_run_in_words_and_another_cluster_goes_on(
+    work: Work, tmp_path: Path, cluster: str
+) -> None:
+    with started(tmp_path, 1) as (address, scheduler):
+        work.onlooker = Onlooker(when=3, then=scheduler.kill)
+        began = time.monotonic()
+        with pytest.raises(ClusterLost, match=re.escape(address)):
+            work.do(Place("dask", address))
+        assert time.monotonic() - began < LONG
+    left = reload.resumption(work.job, settings=work.settings)
+    done = len(receipts(work.settings))
+    assert len(left.prepared.plan.chunks) == CHUNKS - done
+    elsewhere = replace(left, reload=replace(left.reload, place=Place("dask", cluster)))
+    ending, status = reload.go_on(elsewhere, Onlooker())
+    assert (ending, status.counts) == (Ending.FINISHED, {ChunkState.DONE: CHUNKS})
+    assert len(work.rows()) == ROWS
 
 
 def test_no_secret_and_no_connection_travels(work: Work) -> None:

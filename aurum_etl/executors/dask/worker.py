@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,6 +164,8 @@ async def prepare(job: Job, dask_worker: Worker) -> None:
     Raises: AurumError if that cannot be done.
     """
     await asyncio.to_thread(_bench(job.name).tools, job, dask_worker)
+    # Its import takes a second, which the first chunk would wait for.
+    await asyncio.to_thread(import_module, "aurum_etl.validate")
 
 
 def grant(name: str, ask: str, refusal: str) -> None:
