@@ -37,6 +37,7 @@ class Brought:
     """What a worker brings of a task: receipts in which a store that handed over stands with its attempt as version."""
 
     receipts: tuple[Receipt, ...]
+    """None where the worker was told to stop."""
     handovers: Mapping[str, Handover] = field(default_factory=dict, hash=False)
     """By attempt."""
 

@@ -177,6 +177,8 @@ class DaskExecutor:
             raise ClusterLost(
                 f"{self._address}: the scheduler is gone, and what its workers did is not known"
             ) from error
+        if not brought.receipts:
+            raise Stopped("the run was stopped; nothing of this chunk was kept")
         return brought
 
     def _commit(self) -> None:
@@ -271,6 +273,7 @@ def _prepare(client: Client, job: Job) -> None:
 @contextmanager
 def _cluster(place: Place, equipment: Equipment, settings: Settings) -> Iterator[tuple[Client, int | None]]:
     """A client of the cluster, and how many chunks it takes at a time where that is known beforehand."""
+    import dask.config
     from distributed import Client, LocalCluster
 
     with ExitStack() as stack:
@@ -285,17 +288,23 @@ def _cluster(place: Place, equipment: Equipment, settings: Settings) -> Iterator
             yield client, None
             return
         threads = equipment.spec.source.concurrent_chunks
+        # Nobody looks at pages about it; the server of pages is there all the same, on a port that no other run has.
+        stack.enter_context(
+            dask.config.set({f"distributed.{each}.http.routes": [] for each in ("scheduler", "worker")})
+        )
         cluster = LocalCluster(
             n_workers=place.workers,
             threads_per_worker=threads,
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             # Whoever reaches the port can have anything run: others on this machine must not.
             security=True,
             # What Arrow holds is not Dask's to measure; a worker that is paused for it would only stand still.
             memory_limit=None,
-            silence_logs=logging.ERROR,
+            # What goes wrong with a task comes here, and a lost worker is told by us.
+            silence_logs=logging.CRITICAL,
             env={"AURUM_HOME": str(settings.home)},
         )
         stack.enter_context(cluster)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl import equipment as made
 from aurum_etl import telemetry
-from aurum_etl.errors import AurumError
+from aurum_etl.errors import AurumError, Stopped
 from aurum_etl.executors.base import work
 from aurum_etl.executors.dask.turns import AskedFor
 from aurum_etl.executors.handover import Brought, for_a_worker
@@ -137,22 +137,26 @@ def work_on(job: Job, task: Task) -> Brought:
 
     Twice:  what a worker that was lost had staged is rolled back by the store's server, or is files that no snapshot names,
             which `maintain` removes; the chunk is worked on again from the beginning.
-    Raises: Stopped if the job is to end. What no chunk can cause, such as settings that lack something.
+            A task that was stopped brings no receipt.
+    Raises: what no chunk can cause, such as settings that lack something.
     """
     from distributed import get_worker
 
     worker = get_worker()
     bench = _bench(job.name)
     with bench.at_work(str(worker.get_current_task())):
-        demand_going(bench.stop)
         try:
+            demand_going(bench.stop)
             tools = bench.tools(job, worker)
+            receipts = work(task, tools.workshop, tools.source)
+        except Stopped:
+            # Raised, it would be in the worker's log as a failure.
+            return Brought(())
         except AurumError as error:
             if not error.retryable:
                 raise
             told = f"{type(error).__name__}: worker {worker.address}: {error}"
             return Brought((not_begun(task.chunk, job.equipment.origin, told),))
-        receipts = work(task, tools.workshop, tools.source)
         return Brought(
             receipts, {attempt: each for store in tools.handing for attempt, each in store.taken(receipts).items()}
         )
