@@ -61,6 +61,10 @@ bench-backfill *arguments:
 bench-records *arguments:
     uv run --group dev python -m benchmarks.bench_records {{ arguments }}
 
+# Measure workers of a Dask cluster against each other and against threads.
+bench-workers *arguments:
+    uv run --group dev python -m benchmarks.bench_workers {{ arguments }}
+
 # Seconds from clone to first row.
 bench-newcomer:
     uv run python -m benchmarks.bench_newcomer
