@@ -162,6 +162,16 @@ class StoreFile:
         return connection
 
     def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
+        import duckdb
+
+        try:
+            # What DuckDB tells of columns takes longer than all else that a transaction does.
+            found = connection.execute("select application, version from meta").fetchall()
+            if found == [("aurum_etl", SCHEMA_VERSION)]:
+                return
+        except (duckdb.CatalogException, duckdb.BinderException):
+            connection.rollback()
+            connection.begin()
         columns = set(
             connection.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
         )
