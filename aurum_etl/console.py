@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from aurum_etl.chunk import Chunk
     from aurum_etl.receipt import Receipt
 
 
@@ -65,10 +66,10 @@ class Console:
         return Rich(stderr=True).status(what)
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[Receipt], None]]:
+    def progress(self, what: str, total: int) -> Iterator[Seen]:
         """A bar on standard error while chunks are worked on; plain log lines do where there is no terminal."""
         if not sys.stderr.isatty() or self.as_json:
-            yield lambda _: None
+            yield Seen(lambda _: None)
             return
         from rich.console import Console as Rich
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -90,7 +91,24 @@ class Console:
                 rows += receipt.rows_committed
                 bar.update(task, advance=1, rows=rows)
 
-            yield advance
+            yield Seen(advance)
+
+
+class Seen:
+    """What hears of chunks while they are worked on."""
+
+    def __init__(self, ended: Callable[[Receipt], None]) -> None:
+        self._ended = ended
+
+    def begun(self, chunk: Chunk) -> None:
+        """See `Watcher`."""
+
+    def ended(self, receipt: Receipt, _again_in: float | None) -> None:
+        """See `Watcher`."""
+        self._ended(receipt)
+
+    def state(self, text: str) -> None:
+        """See `Watcher`."""
 
 
 def _plain(value: object) -> object:

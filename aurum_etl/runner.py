@@ -110,16 +110,21 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0; 1 if a chunk failed; 5 or 6 if all failed, because the source or a store could not be had."""
-        failed = [receipt for receipt in self.receipts if receipt.outcome is Outcome.FAILED]
-        if not failed:
-            return EXIT_OK
-        kinds = {(receipt.error or "").partition(":")[0] for receipt in failed}
-        if len(failed) == len(self.receipts):
-            if kinds <= {"SourceUnavailable", "SourceUnreachable", "NotYetPublished"}:
-                return EXIT_SOURCE
-            if kinds <= {"SinkUnavailable", "CommitFailed", "CommitUnknown"}:
-                return EXIT_SINK
-        return EXIT_CHUNK_FAILED
+        errors = [receipt.error for receipt in self.receipts if receipt.outcome is Outcome.FAILED]
+        return exit_code(errors, len(errors), len(self.receipts))
+
+
+def exit_code(errors: Sequence[str | None], unsettled: int, chunks: int) -> int:
+    """0; 1 if a chunk is not settled; 5 or 6 if none is, because the source or a store could not be had."""
+    if not unsettled:
+        return EXIT_OK
+    kinds = {(error or "").partition(":")[0] for error in errors}
+    if kinds and unsettled == chunks:
+        if kinds <= {"SourceUnavailable", "SourceUnreachable", "NotYetPublished"}:
+            return EXIT_SOURCE
+        if kinds <= {"SinkUnavailable", "CommitFailed", "CommitUnknown"}:
+            return EXIT_SINK
+    return EXIT_CHUNK_FAILED
 
 
 @dataclass(frozen=True, slots=True)

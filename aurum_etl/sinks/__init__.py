@@ -19,6 +19,8 @@ _SINKS = {
 KINDS = tuple(_SINKS)
 FLEETING = frozenset({"memory"})
 """Stores whose rows end with the process."""
+ROW_BYTES = {"iceberg": 10.0, "kafka": 60.0, "memory": 250.0, "timescale": 110.0}
+"""About how many bytes a row of prices takes in each store, for plans."""
 
 
 def sink(spec: SinkSpec, settings: Settings) -> Sink:

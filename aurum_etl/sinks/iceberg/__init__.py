@@ -52,6 +52,7 @@ UNKNOWN = "unknown"
 """The folder under home that remembers files whose fate nobody could look up."""
 _COMMIT_ATTEMPTS = 10
 _OPEN_ATTEMPTS = 4
+_KEEP_SNAPSHOTS = "history.expire.min-snapshots-to-keep"
 
 _PROPERTIES = {
     "format-version": "2",
@@ -63,6 +64,8 @@ _PROPERTIES = {
     # A backfill of years is a thousand commits: planning reads every manifest that is not merged.
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "32",
+    # Every commit copies the whole history, many times over: what it costs would grow with what was done before.
+    _KEEP_SNAPSHOTS: "30",
     # Conflicts are retried here, from fresh metadata, and not by the library.
     "commit.retry.num-retries": "0",
 }
@@ -282,8 +285,26 @@ def _commit_batch(batch: Sequence[_Staged], settings: Settings) -> None:
         with attempt:
             try:
                 _commit_once(batch, settings)
+                _shorten_history(batch[0].table)
             except (CommitUnknown, Overtaken) as error:
                 _tell(batch, error)
+
+
+def _shorten_history(table: Table) -> None:
+    """Expire the oldest snapshots once there are twice as many as the table wants to keep; their files are `maintain`'s.
+
+    What branches and tags name stays.
+    """
+    keep = int(table.metadata.properties.get(_KEEP_SNAPSHOTS, _PROPERTIES[_KEEP_SNAPSHOTS]))
+    snapshots = sorted(table.metadata.snapshots, key=lambda each: each.timestamp_ms)
+    if len(snapshots) < 2 * keep:
+        return
+    named = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    old = [each.snapshot_id for each in snapshots[:-keep] if each.snapshot_id not in named]
+    try:
+        table.maintenance.expire_snapshots().by_ids(old).commit()
+    except Exception as error:  # noqa: BLE001 - the rows are in; the next commit tries again
+        logger().info("iceberg.history_kept", table=table.name(), reason=told(error))
 
 
 def _tell(batch: Sequence[_Staged], error: BaseException | None) -> None:

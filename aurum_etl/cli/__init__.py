@@ -13,32 +13,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from aurum_etl.cli.backfill import backfill
+from aurum_etl.cli.base import EXIT_CODES, console_of, shortened, with_json
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
-    from aurum_etl.chunk import Chunk
     from aurum_etl.console import Console
     from aurum_etl.receipt import Receipt
     from aurum_etl.runner import Flags, Report
 
-EXIT_CODES = """\b
-Exit codes:
-  0    ok
-  1    a chunk failed, or rows of a file were rejected
-  2    usage: the command line does not fit together
-  3    the spec is invalid
-  4    a quota refused
-  5    the source cannot be had: no chunk could be fetched
-  6    a sink cannot be had
-  130  interrupted"""
-
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_json = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON document on standard output, the log on standard error."
-)
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -82,7 +68,7 @@ def cli(context: click.Context, log_level: str) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.argument("paths", nargs=-1, type=_FILE)
-@_json
+@with_json
 def run(
     *,
     spec: Path,
@@ -118,9 +104,9 @@ def run(
         profile=profile,
     )
     if dry_run:
-        _explain(spec, flags, _console(as_json))
+        _explain(spec, flags, console_of(as_json))
     else:
-        _run(spec, flags, _console(as_json))
+        _run(spec, flags, console_of(as_json))
 
 
 def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
@@ -128,7 +114,7 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
 
     prepared = prepare(spec, flags)
     with console.progress(prepared.dataset.key, len(prepared.plan.chunks)) as seen:
-        report = perform(prepared, _Seen(seen))
+        report = perform(prepared, seen)
     document = _report_document(report)
     console.document(document)
     console.table(
@@ -149,18 +135,6 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
     where = ", ".join(f"{each['table']} ({each['kind']})" for each in document["sinks"]) or "no store"
     console.line(f"{report.outcome}: {report.rows} rows, {len(report.receipts)} chunks, into {where}")
     sys.exit(report.exit_code)
-
-
-class _Seen:
-    def __init__(self, seen: Callable[[Receipt], None]) -> None:
-        self._seen = seen
-
-    def begun(self, chunk: Chunk) -> None: ...
-
-    def ended(self, receipt: Receipt, _again_in: float | None) -> None:
-        self._seen(receipt)
-
-    def state(self, text: str) -> None: ...
 
 
 def _report_document(report: Report) -> dict[str, Any]:
@@ -228,7 +202,7 @@ def _explain(spec: Path, flags: Flags, console: Console) -> None:
 @click.argument("dataset")
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this .csv or .parquet file.")
-@_json
+@with_json
 def read(*, dataset: str, paths: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Turn response files, as published, into a canonical frame.
 
@@ -237,7 +211,7 @@ def read(*, dataset: str, paths: tuple[Path, ...], out: Path | None, as_json: bo
     """
     from aurum_etl.reading import read_to_frame
 
-    console = _console(as_json)
+    console = console_of(as_json)
     with console.busy("reading"):
         result = read_to_frame(dataset, paths)
     if out is not None:
@@ -270,14 +244,14 @@ def read(*, dataset: str, paths: tuple[Path, ...], out: Path | None, as_json: bo
 
 
 @cli.command(epilog=EXIT_CODES)
-@_json
+@with_json
 def status(*, as_json: bool) -> None:
     """Tell, per dataset, the watermark, covered and missing days, the last run and failures."""
     from aurum_etl.adapters import datasets
     from aurum_etl.settings import read_settings
     from aurum_etl.watermarks import Store
 
-    console = _console(as_json)
+    console = console_of(as_json)
     settings = read_settings()
     known = datasets()
     found = Store(settings.home / "watermarks.duckdb").status(
@@ -320,7 +294,7 @@ def status(*, as_json: bool) -> None:
                 ", ".join(each.origins),
                 each.watermark and f"{each.watermark:%Y-%m-%dT%H:%MZ}",
                 each.covered_days,
-                _shortened([f"{day}" for day in each.missing_days]),
+                shortened([f"{day}" for day in each.missing_days]),
                 each.rows,
                 each.rejected,
                 len(each.failed),
@@ -343,7 +317,7 @@ def status(*, as_json: bool) -> None:
 @click.option(
     "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
 )
-@_json
+@with_json
 def drain(*, spec: Path, follow: bool, until_end: bool, overrides: tuple[str, ...], as_json: bool) -> None:
     """Feed the stores of SPEC's drain block from the Kafka topic of its dataset.
 
@@ -359,7 +333,7 @@ def drain(*, spec: Path, follow: bool, until_end: bool, overrides: tuple[str, ..
 
     if follow and until_end:
         raise click.UsageError("--follow goes on for ever, --until-end does not")
-    console, settings = _console(as_json), read_settings()
+    console, settings = console_of(as_json), read_settings()
     loaded = load_spec(spec, overrides, datasets())
 
     def seen(receipt: Receipt) -> None:
@@ -395,7 +369,7 @@ def drain(*, spec: Path, follow: bool, until_end: bool, overrides: tuple[str, ..
     show_default=True,
     help="Remove files that no snapshot names when they are older than this; loads that run must be younger.",
 )
-@_json
+@with_json
 def maintain(*, apply: bool, keep_days: float, orphan_hours: float, as_json: bool) -> None:
     """Look after the Iceberg tables: compact small files, expire snapshots, remove orphans.
 
@@ -406,7 +380,7 @@ def maintain(*, apply: bool, keep_days: float, orphan_hours: float, as_json: boo
     from aurum_etl.settings import read_settings
     from aurum_etl.sinks.iceberg import upkeep
 
-    console = _console(as_json)
+    console = console_of(as_json)
     limits = upkeep.Limits(timedelta(days=keep_days), timedelta(hours=orphan_hours))
     with console.busy("looking after the tables"):
         found = upkeep.maintain(read_settings(), limits, apply=apply)
@@ -424,7 +398,7 @@ def maintain(*, apply: bool, keep_days: float, orphan_hours: float, as_json: boo
 @click.argument("sql", required=False)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this .csv or .parquet file.")
 @click.option("--plot", is_flag=False, flag_value="-", metavar="[PNG]", help="Draw the numbers, here or to a PNG file.")
-@_json
+@with_json
 def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: bool) -> None:
     """Ask the tables with SQL; without SQL, list them.
 
@@ -435,7 +409,7 @@ def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: boo
     from aurum_etl.settings import read_settings
     from aurum_etl.watermarks import Store
 
-    console = _console(as_json)
+    console = console_of(as_json)
     settings = read_settings()
     connection = inspection.connect(settings, Store(settings.home / "watermarks.duckdb"))
     if sql is None:
@@ -464,13 +438,13 @@ def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: boo
 
 
 @cli.command("datasets", epilog=EXIT_CODES)
-@_json
+@with_json
 def list_datasets(*, as_json: bool) -> None:
     """List what there is to be had: kind, market, cadence, feeds with their credentials, history, lag, size."""
     from aurum_etl import describe
     from aurum_etl.adapters import datasets
 
-    console = _console(as_json)
+    console = console_of(as_json)
     known = datasets().values()
     documents = [describe.document(each) for each in known]
     console.document(documents)
@@ -493,7 +467,7 @@ def list_datasets(*, as_json: bool) -> None:
 @cli.command(epilog=EXIT_CODES)
 @click.argument("dataset")
 @click.argument("path", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@_json
+@with_json
 def new(*, dataset: str, path: Path | None, as_json: bool) -> None:
     """Write a commented spec of DATASET to PATH, by default DATASET.yaml here; a file that is there stays."""
     from aurum_etl import describe
@@ -509,21 +483,21 @@ def new(*, dataset: str, path: Path | None, as_json: bool) -> None:
         raise UsageError(f"{path}: is there already") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-    console = _console(as_json)
+    console = console_of(as_json)
     console.document({"dataset": dataset, "spec": path})
     console.line(f"wrote {path}; try: aurum-etl run {path} --sim")
 
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@_json
+@with_json
 def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
     """Say whether specs are right, and if not, what is wrong with them."""
     from aurum_etl.adapters import datasets
     from aurum_etl.errors import SpecError
     from aurum_etl.spec import load_spec
 
-    console = _console(as_json)
+    console = console_of(as_json)
     results = []
     for path in specs:
         errors: list[str] = []
@@ -563,7 +537,7 @@ def schema(*, _as_json: bool) -> None:
     "--fault", "faults", multiple=True, metavar="KIND[:TIMES]", help="Let the next requests fail; repeatable."
 )
 @click.option("--attached", is_flag=True, help="Stop when standard input ends.")
-@_json
+@with_json
 def simulate(
     *,
     port: int,
@@ -609,6 +583,9 @@ def simulate(
         threading.Event().wait()
 
 
+cli.add_command(backfill)
+
+
 def main() -> None:
     """Entry point: every error in one line, every kind of it with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -642,18 +619,6 @@ def _tell(as_json: bool, kind: str, message: str) -> None:
     click.echo(f"aurum-etl: {message}", err=True)
     if as_json:
         click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
-
-
-def _console(as_json: bool) -> Console:
-    from aurum_etl.console import Console
-    from aurum_etl.telemetry import configure
-
-    configure(str(click.get_current_context().find_root().obj), as_json=as_json)
-    return Console(as_json)
-
-
-def _shortened(words: list[str], most: int = 3) -> str:
-    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
 def _print_frame(table: Any) -> None:

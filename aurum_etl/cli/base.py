@@ -1,0 +1,39 @@
+"""What all commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from aurum_etl.console import Console
+
+EXIT_CODES = """\b
+Exit codes:
+  0    ok
+  1    a chunk failed, or rows of a file were rejected
+  2    usage: the command line does not fit together
+  3    the spec is invalid
+  4    a quota refused
+  5    the source cannot be had: no chunk could be fetched
+  6    a sink cannot be had
+  130  interrupted"""
+
+with_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on standard output, the log on standard error."
+)
+
+
+def console_of(as_json: bool) -> Console:
+    """Where results go; the log is set up as the command line says."""
+    from aurum_etl.console import Console
+    from aurum_etl.telemetry import configure
+
+    configure(str(click.get_current_context().find_root().obj), as_json=as_json)
+    return Console(as_json)
+
+
+def shortened(words: list[str], most: int = 3) -> str:
+    """The first of the words, and how many more there are."""
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
