@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, with_json
-from aurum_etl.errors import EXIT_OK
+from aurum_etl.cli.base import EXIT_CODES, console_of, leave, with_json
+from aurum_etl.errors import EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -255,12 +255,9 @@ def _go_on(resumed: Resumption, console: Console) -> None:
     _show(status, chunks, console)
     if ending is Ending.INTERRUPTED:
         click.echo(f"go on with: aurum-etl backfill resume {job.id}", err=True)
-        raise KeyboardInterrupt
-    sys.exit(
-        exit_code(
-            [each.error for each in chunks if each.state == "failed"], len(chunks) - _settled(status), len(chunks)
-        )
-    )
+        leave(EXIT_INTERRUPTED)
+    errors = [each.error for each in chunks if each.state == "failed"]
+    leave(exit_code(errors, len(chunks) - _settled(status), len(chunks)))
 
 
 def _nothing_to_do(prepared: Prepared, console: Console) -> None:
