@@ -7,6 +7,8 @@ transaction, and whoever meets a lock waits: `status` answers while a run goes o
 from __future__ import annotations
 
 import os
+import threading
+from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -96,6 +98,10 @@ _GROWN = (
 """Columns that receipts got with each version after the first."""
 
 
+_ALONE: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+"""By file: threads of one process share DuckDB's lock on it, and two of them would count on from the same number."""
+
+
 class StoreFile:
     """A DuckDB file that is open for the moment of a transaction."""
 
@@ -117,6 +123,11 @@ class StoreFile:
 
         Raises: WatermarkError if the file cannot be had, or is none of ours.
         """
+        with _ALONE[self.path.absolute()], self._transaction(create=create) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, create: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
         memory = not create and not self.path.exists()
