@@ -26,6 +26,7 @@ from aurum_etl.execute import Ending
 from aurum_etl.reload import Reload, begin, go_on, planned, resumption
 from aurum_etl.runner import Flags
 from aurum_etl.sinks import iceberg, kafka, timescale
+from aurum_etl.telemetry import configure
 from aurum_etl.watermarks import jobs
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def main() -> int:
     parser.add_argument("--profile")
     parser.add_argument("--set", action="append", default=[])
     asked = parser.parse_args()
+    configure("warning", as_json=True)
     if asked.kill and asked.kill != "begun":
         at(asked.kill, at_the_nth_time(asked.nth, kill))
     if asked.hold:

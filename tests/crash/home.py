@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from aurum_etl import inspection
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP
+from aurum_etl.errors import EXIT_USAGE
 from aurum_etl.receipt import Outcome
 from aurum_etl.reload import jobs_of
 from aurum_etl.sinks.kafka.topics import Marker, client_settings, topic_of
@@ -25,14 +27,25 @@ from aurum_etl.watermarks.jobs import ChunkState
 from tests.frames import chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aurum_etl.receipt import Receipt
     from aurum_etl.settings import Settings
     from aurum_etl.simulator import Simulator
+    from aurum_etl.watermarks.jobs import JobStatus
 
 ROOT = Path(__file__).parents[2]
 FIRST = date(2026, 7, 14)
 ROWS = 48
 """Of a day: two places, 24 hours."""
+
+
+def until(true: Callable[[], object], seconds: float = 90) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)
 
 
 @dataclass
@@ -47,10 +60,10 @@ class Home:
     kinds: tuple[str, ...]
     days: int = 4
 
-    def start(self, *options: object) -> subprocess.Popen[str]:
-        """A process that works on a job."""
-        last = FIRST + timedelta(self.days)
-        words = [sys.executable, "-m", "tests.crash.child", self.spec, FIRST, last, *options]
+    def start(self, *options: object, skip: int = 0) -> subprocess.Popen[str]:
+        """A process that works on a job, of the days after as many others."""
+        first = FIRST + timedelta(skip)
+        words = [sys.executable, "-m", "tests.crash.child", self.spec, first, first + timedelta(self.days), *options]
         return subprocess.Popen(
             [str(word) for word in words],
             env={**os.environ, **self.environment},
@@ -63,9 +76,41 @@ class Home:
     def child(self, *options: object, code: int = 0) -> str:
         """The job, after its process has ended as it should."""
         with self.start(*options) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=180)
         assert process.returncode == code, err
         return out.split()[0]
+
+    def refused(self, *options: object) -> str:
+        """Why a process does not even begin."""
+        with self.start(*options) as process:
+            _, err = process.communicate(timeout=180)
+        assert process.returncode == EXIT_USAGE, err
+        return err
+
+    def command(self, *words: object) -> subprocess.Popen[str]:
+        """`aurum-etl`, as a user has it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "aurum_etl", *(str(word) for word in words)],
+            env={**os.environ, **self.environment},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def backfill(self, *options: object) -> subprocess.Popen[str]:
+        """`aurum-etl backfill` of the same days."""
+        last = FIRST + timedelta(self.days)
+        return self.command("backfill", self.spec, "--from", FIRST, "--to", last, "--json", *options)
+
+    def status(self) -> JobStatus:
+        """How the newest job stands."""
+        return jobs_of(self.settings).statuses()[0]
+
+    def counts(self) -> dict[str, int]:
+        """Chunks of the newest job, by state; empty before there is one."""
+        found = jobs_of(self.settings).statuses()
+        return {state.value: count for state, count in found[0].counts.items()} if found else {}
 
     @property
     def store(self) -> Store:
