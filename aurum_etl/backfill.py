@@ -46,6 +46,8 @@ class Reason(StrEnum):
     """It was tried, and failed."""
     RESTATED = "restated"
     """What is there is of a lower revision than what the feed has."""
+    LOST = "lost"
+    """Its receipt says that it is done, and a store does not hold it."""
     FORCED = "forced"
     """It is done, and wanted again all the same."""
 

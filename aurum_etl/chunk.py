@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from aurum_etl.dataset import Dataset
 
 ALL = "ALL"
+_KEY = re.compile(r"(?P<dataset>[^\[\]@]+)\[(?P<selection>.+)\]@(?P<window>[^@]+)")
+_DIGEST = re.compile(r"\d+:[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,6 +71,40 @@ class Chunk:
     def key(self) -> str:
         """`caiso_lmp[ALL]@20260714T0700Z/20260715T0700Z`: the same on any machine, for ever."""
         return f"{self.dataset}[{self.selection}]@{self.window}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """What a chunk's key tells: everything but the names behind a digest."""
+
+    dataset: str
+    selection: str
+    """The word, or number and digest of names."""
+    window: Window
+
+    @classmethod
+    def parse(cls, key: str) -> ChunkKey:
+        """The parts of the key.
+
+        Raises: ValueError if it is none.
+        """
+        found = _KEY.fullmatch(key)
+        if found is None:
+            raise ValueError(f'"{key}" is not the key of a chunk')
+        return cls(found["dataset"], found["selection"], Window.parse(found["window"]))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its locations are named ones, of which the key has a digest alone."""
+        return _DIGEST.fullmatch(self.selection) is not None
+
+    def chunk(self, names: Iterable[str] = ()) -> Chunk | None:
+        """The chunk; None if its locations are named, and not by these names."""
+        if not self.is_named:
+            return Chunk(self.dataset, Selection(self.selection), self.window)
+        given = tuple(names)
+        selection = Selection.named(given) if given else None
+        return Chunk(self.dataset, selection, self.window) if str(selection) == self.selection and selection else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from aurum_etl.chunk import Chunk
-    from aurum_etl.receipt import Receipt
+    from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,20 @@ class Console:
             table.add_row(*(escape(cell) for cell in row))
         Rich().print(table)
 
+    def drawing(self, lines: Sequence[str], drawn: Callable[[int], Sequence[Text]]) -> None:
+        """A picture for people: `drawn` for the terminal's width, plain `lines` when piped."""
+        if self.as_json:
+            return
+        if not sys.stdout.isatty():
+            for line in lines:
+                click.echo(line)
+            return
+        from rich.console import Console as Rich
+
+        terminal = Rich(highlight=False)
+        for text in drawn(terminal.width):
+            terminal.print(text)
+
     def busy(self, what: str) -> AbstractContextManager[object]:
         """A sign of life on standard error for what may take longer than a second and has no measure."""
         if not sys.stderr.isatty() or self.as_json:
@@ -64,51 +77,6 @@ class Console:
         from rich.console import Console as Rich
 
         return Rich(stderr=True).status(what)
-
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Seen]:
-        """A bar on standard error while chunks are worked on; plain log lines do where there is no terminal."""
-        if not sys.stderr.isatty() or self.as_json:
-            yield Seen(lambda _: None)
-            return
-        from rich.console import Console as Rich
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rows]:,} rows"),
-            TimeRemainingColumn(),
-        )
-        with Bar(*columns, console=Rich(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total or None, rows=0)
-            rows = 0
-
-            def advance(receipt: Receipt) -> None:
-                nonlocal rows
-                rows += receipt.rows_committed
-                bar.update(task, advance=1, rows=rows)
-
-            yield Seen(advance)
-
-
-class Seen:
-    """What hears of chunks while they are worked on."""
-
-    def __init__(self, ended: Callable[[Receipt], None]) -> None:
-        self._ended = ended
-
-    def begun(self, chunk: Chunk) -> None:
-        """See `Watcher`."""
-
-    def ended(self, receipt: Receipt, _again_in: float | None) -> None:
-        """See `Watcher`."""
-        self._ended(receipt)
-
-    def state(self, text: str) -> None:
-        """See `Watcher`."""
 
 
 def _plain(value: object) -> object:

@@ -266,6 +266,12 @@ class Dataset:
         return min(marks, key=self.ranks.__getitem__, default="")
 
     @property
+    def lower_marks(self) -> tuple[str, ...]:
+        """Marks that count less than what the chosen feed brings: rows of them are not yet what is wanted."""
+        own = self.ranks.get(self.mark, 0)
+        return tuple(mark for mark, rank in self.ranks.items() if rank < own)
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         """What must hold of its rows beside what the contract demands of every ISO's."""
         from aurum_etl.checks import price_equals_its_components

@@ -18,6 +18,7 @@ AurumError
 │  └─ CommitUnknown        look for the chunk key, then try again
 ├─ Stopped              the whole run is being stopped: the chunk is as if it had not begun
 ├─ WatermarkError       the record of what is done cannot be read or written
+│  └─ RecordUnreadable     its file is damaged, or not of this program: rebuild it
 └─ ArchiveError         the archive holds no such answer, or it is damaged
 
 An error answers two questions: whose move is it, and is trying again sensible.
@@ -153,6 +154,10 @@ class Stopped(AurumError):
 
 class WatermarkError(AurumError):
     """The record of what is done cannot be read or written."""
+
+
+class RecordUnreadable(WatermarkError):
+    """The record's file is damaged, or of another program or version; the stores can tell what it should hold."""
 
 
 class ArchiveError(AurumError):

@@ -25,11 +25,14 @@ from aurum_etl.telemetry import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from aurum_etl.board import Watcher
     from aurum_etl.chunk import Chunk
     from aurum_etl.executors.base import Executor, Task
     from aurum_etl.receipt import Receipt
 
 _ORDERS_SECONDS = 1.0
+_ONE_KEY_SECONDS = 1.0
+"""One Ctrl-C may come twice: from the terminal, and from what started this program."""
 GRACE_SECONDS = 8.0
 """How long running chunks have to end once everything is to stop."""
 
@@ -65,19 +68,6 @@ class Book(Protocol):
 
     def order(self) -> Order:
         """What is wanted now."""
-
-
-class Watcher(Protocol):
-    """Who looks on."""
-
-    def begun(self, chunk: Chunk) -> None:
-        """A chunk is being worked on."""
-
-    def ended(self, receipt: Receipt, again_in: float | None) -> None:
-        """An attempt came to its end; `again_in` seconds the next one begins, None if there is none."""
-
-    def state(self, text: str) -> None:
-        """What is going on as a whole: `running`, `paused`, `stopping`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,14 +268,15 @@ def _signals(interrupt: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = False
+    asked_at: float | None = None
 
     def handle(*_: object) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal asked_at
+        if asked_at is None:
+            asked_at = time.monotonic()
+            interrupt()
+        elif time.monotonic() - asked_at > _ONE_KEY_SECONDS:
             raise KeyboardInterrupt
-        asked = True
-        interrupt()
 
     before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from aurum_etl.adapters.base import fetch
+from aurum_etl.checksum import days_of_rows
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError, Stopped
-from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
-from aurum_etl.sinks.base import ORIGIN
+from aurum_etl.receipt import Day, Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.sinks.ledger import Provenance
 from aurum_etl.telemetry import logger
 from aurum_etl.window import Window, intersect, market_day
 
@@ -74,6 +75,7 @@ class _Progress:
     seconds: dict[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
+    days: tuple[Day, ...] = ()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -240,6 +242,8 @@ def _work(
         error=None if error is None else f"{type(error).__name__}: {error}",
         revision=progress.revision,
         bytes=progress.bytes,
+        # What no store took is in no day.
+        days=progress.days if progress.written else (),
     )
 
 
@@ -259,7 +263,10 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
         _note_findings(progress, chunk, dataset, normalized)
     _keep_rejected(chunk, workshop, progress, normalized, verdict)
     with ExitStack() as undo:
-        table = to_arrow(verdict.accepted, dataset.contract).replace_schema_metadata({ORIGIN: progress.origin.value})
+        table = to_arrow(verdict.accepted, dataset.contract)
+        with progress.step("validate"):
+            progress.days = days_of_rows(table, scope)
+        table = Provenance(progress.origin, progress.revision, progress.days).on(table)
         staged: list[Staged] = []
         with progress.step("stage"):
             for sink in workshop.sinks:

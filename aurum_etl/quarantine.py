@@ -62,6 +62,13 @@ class Quarantine:
         partial.chmod(0o600)
         partial.replace(path)
 
+    def rows(self, chunk: Chunk, ingested_at: datetime) -> int:
+        """How many rows of that attempt are kept here; one that several checks rejected counts once."""
+        path = self.path(chunk)
+        if not path.exists():
+            return 0
+        return int(pl.read_parquet(path).filter(pl.col("ingested_at") == ingested_at).get_column("record").n_unique())
+
     def path(self, chunk: Chunk) -> Path:
         """Where the chunk's rejected rows are, if it has any."""
         return self._folder / chunk.dataset / f"{hashlib.sha256(chunk.key.encode()).hexdigest()[:32]}.parquet"

@@ -18,14 +18,18 @@ from typing import TYPE_CHECKING
 
 from aurum_etl import adapters
 from aurum_etl.backfill import Plan, Planned, Reason, Rerun, named_days, remaining
+from aurum_etl.equipment import opened
 from aurum_etl.errors import UsageError
 from aurum_etl.execute import Ending, Order, Persistence
 from aurum_etl.executors import Place
 from aurum_etl.executors.base import Task
 from aurum_etl.quota import BACKFILL
+from aurum_etl.reconcile import reconcile
 from aurum_etl.runner import UNWATCHED, Flags, Prepared, carry_out, fit_out, plan_of, settled_by
 from aurum_etl.settings import read_settings
+from aurum_etl.sinks import FLEETING
 from aurum_etl.spec import Spec, load_spec
+from aurum_etl.telemetry import logger
 from aurum_etl.watermarks import Store
 from aurum_etl.watermarks.jobs import SETTLED, ChunkState, Event, Job, JobChunk, Jobs, JobState, JobStatus
 from aurum_etl.window import Window, intersect, merge
@@ -34,8 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from aurum_etl.board import Watcher
     from aurum_etl.chunk import Chunk
-    from aurum_etl.execute import Watcher
+    from aurum_etl.gaps import Gaps
     from aurum_etl.receipt import Receipt
     from aurum_etl.settings import Settings
 
@@ -58,6 +63,8 @@ class Reload:
     """How often a chunk is tried before it counts as failed."""
     urgency: int = BACKFILL
     """From 1 to 9: whose requests go first among backfills; runs go before all of them."""
+    reconciles: bool = True
+    """Whether the stores are compared with the receipts in the end."""
     place: Place = field(default_factory=Place)
 
 
@@ -114,6 +121,7 @@ def begin(prepared: Prepared, reload: Reload, spec_path: str) -> Job:
             "on_failure": reload.on_failure,
             "urgency": reload.urgency,
             "newest_first": reload.newest_first,
+            "reconciles": reload.reconciles,
             "place": asdict(reload.place),
         },
         window=planned.window,
@@ -160,6 +168,7 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
         on_failure=OnFailure(options["on_failure"]),
         attempts=options["attempts"],
         urgency=options["urgency"],
+        reconciles=options["reconciles"],
         place=Place(**options["place"]),
     )
     prepared = fit_out(spec, flags, settings)
@@ -190,7 +199,10 @@ def _is_left(state: ChunkState, planned: JobChunk, settled: Sequence[Window], re
         return state is ChunkState.FAILED
     if state in SETTLED:
         return False
-    if planned.reason != Reason.FORCED and any(each.contains(planned.chunk.window) for each in settled):
+    # What the receipts say is no reason to leave out what was planned against their word.
+    if planned.reason not in (Reason.FORCED, Reason.LOST) and any(
+        each.contains(planned.chunk.window) for each in settled
+    ):
         return False
     return rerun is None or state is not ChunkState.FAILED
 
@@ -229,9 +241,48 @@ def go_on(resumed: Resumption, watcher: Watcher = UNWATCHED) -> tuple[Ending, Jo
             if ending is Ending.INTERRUPTED and jobs.last(job) is not Event.CANCELLED:
                 jobs.happened(job, Event.INTERRUPTED)
         if ending in (Ending.FINISHED, Ending.FAILED):
-            jobs.happened(job, Event.ENDED)
+            agreed, detail = _reconciled(job, prepared) if reload.reconciles else (True, "")
+            jobs.happened(job, Event.ENDED if agreed else Event.DIFFERED, detail)
     (status,) = jobs.statuses([job.id])
     return ending, status
+
+
+def _reconciled(job: Job, prepared: Prepared) -> tuple[bool, str]:
+    """Whether, and in words, every store that keeps rows holds what the receipts of the job's window say."""
+    receipts = prepared.store.receipts(dataset=job.dataset, within=job.window)
+    told, agreed = [], True
+    with opened(prepared.equipment, prepared.settings) as stores:
+        for sink in stores:
+            if sink.kind in FLEETING:
+                continue
+            found = reconcile(receipts, prepared.dataset, [sink])
+            wrong = [each for each in found if each.is_wrong]
+            agreed = agreed and not wrong
+            for each in wrong:
+                logger().error(
+                    "job.differs", job=job.id, chunk=each.chunk_key, sink=each.sink, day=each.day and str(each.day)
+                )
+            left_out = len({each.chunk_key for each in found if not each.is_wrong})
+            words = f"{len(wrong)} days differ" if wrong else "agrees with its receipts"
+            told.append(f"{sink.kind} {words}" + (f" ({left_out} chunks could not be compared)" if left_out else ""))
+    return agreed, "; ".join(told)
+
+
+def filling(spec_path: Path, flags: Flags, gaps: Gaps, settings: Settings | None = None) -> Prepared:
+    """The plan of a backfill of just those gaps.
+
+    Raises: as `planned`.
+    """
+    settings = settings or read_settings()
+    spec = load_spec(spec_path, flags.overrides, adapters.datasets())
+    prepared = fit_out(spec, flags, settings)
+    reasons = {each.chunk.key: Reason(each.reason.value) for each in gaps.missing}
+    if not gaps.missing:
+        return prepared
+    window = Window(gaps.missing[0].chunk.window.start, gaps.missing[-1].chunk.window.end)
+    whole = plan_of(prepared, window)
+    chunks = [replace(each, reason=reasons[each.chunk.key]) for each in whole.chunks if each.chunk.key in reasons]
+    return replace(prepared, plan=replace(whole, chunks=tuple(chunks)))
 
 
 def steer(name: str, event: Event, settings: Settings | None = None) -> JobStatus:

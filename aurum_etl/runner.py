@@ -22,6 +22,7 @@ from aurum_etl import adapters, executors, sinks
 from aurum_etl.adapters.base import demand_credentials, read_files
 from aurum_etl.archive import Archive
 from aurum_etl.backfill import BYTES_PER_ROW, Plan, Planned, Reason, named_days, plan, wanted
+from aurum_etl.board import Silent
 from aurum_etl.equipment import Equipment, at_a_simulator, opened, workshop
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, UsageError
 from aurum_etl.execute import Ending, Order, Persistence, execute
@@ -41,26 +42,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aurum_etl.adapters.base import Adapter
+    from aurum_etl.board import Watcher
     from aurum_etl.chunk import Chunk
     from aurum_etl.dataset import Dataset
-    from aurum_etl.execute import Book, Watcher
+    from aurum_etl.execute import Book
     from aurum_etl.pipeline import Workshop
     from aurum_etl.receipt import Receipt
     from aurum_etl.settings import Settings
     from aurum_etl.spec import SinkSpec, Spec
 
 
-class _Unwatched:
-    """Nobody looks on."""
-
-    def begun(self, chunk: Chunk) -> None: ...
-
-    def ended(self, receipt: Receipt, again_in: float | None) -> None: ...
-
-    def state(self, text: str) -> None: ...
-
-
-UNWATCHED = _Unwatched()
+UNWATCHED = Silent()
 HERE = Place()
 PROFILES = ("development", "production")
 _SETTLED_ORDER = (Outcome.FAILED, Outcome.QUARANTINED, Outcome.DONE, Outcome.EMPTY)
@@ -333,12 +325,11 @@ def _plan(prepared: Prepared) -> Plan:
 def settled_by(prepared: Prepared) -> tuple[list[Window], list[Window]]:
     """Windows that need no more work, and those that would need none if the feed had no higher revision; merged."""
     dataset, selection = prepared.dataset, prepared.spec.selection
-    durable = [each.kind for each in prepared.sinks if each.kind not in sinks.FLEETING]
+    durable = sinks.durable(prepared.sinks)
     if not durable:
         # What no store keeps is never settled.
         return [], []
-    own = dataset.ranks.get(dataset.mark, 0)
-    lower = [mark for mark, rank in dataset.ranks.items() if rank < own]
+    lower = dataset.lower_marks
     simulated = prepared.flags.simulated
     settled = prepared.store.settled(dataset.key, selection, durable, simulated=simulated, lower=lower)
     if not lower:

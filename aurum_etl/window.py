@@ -31,6 +31,18 @@ class Window:
         if self.end <= self.start:
             raise ValueError(f"window ends at {self.end.isoformat()}, not after its start {self.start.isoformat()}")
 
+    @classmethod
+    def parse(cls, text: str) -> Window:
+        """The window that `str` wrote.
+
+        Raises: ValueError if it did not.
+        """
+        start, _, end = text.partition("/")
+        window = cls(*(datetime.fromisoformat(each) for each in (start, end)))
+        if str(window) != text:
+            raise ValueError(f'"{text}" is not how a window is written')
+        return window
+
     def __str__(self) -> str:
         # Minutes are enough for market days; a window about the instant of a publication needs all that there is.
         whole = all(each.second == each.microsecond == 0 for each in (self.start, self.end))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
-from aurum_etl.chunk import ALL, Selection, scope_of
-from tests.frames import chunk
+from aurum_etl.chunk import ALL, ChunkKey, Selection, scope_of
+from tests.frames import DAY, chunk
 
 NAMES = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=6)
 
@@ -56,3 +56,18 @@ def test_a_scope_holds_the_constants_of_the_natural_key() -> None:
         "iso_interval_minutes": (60,),
         "load_native": ("SYS_FCST_ACT_MW",),
     }
+
+
+def test_a_key_tells_its_chunk_or_takes_names_that_fit() -> None:
+    whole, named = chunk(), chunk(LMP_DAY_AHEAD, DAY, "A", "Ü]@")
+    assert ChunkKey.parse(whole.key).chunk() == whole == ChunkKey.parse(whole.key).chunk(["A"])
+    found = ChunkKey.parse(named.key)
+    assert (found.is_named, found.dataset, found.window) == (True, "caiso_lmp", named.window)
+    assert found.chunk(["Ü]@", "A"]) == named
+    assert found.chunk(["A"]) is found.chunk() is None
+
+
+@pytest.mark.parametrize("key", ["", "test", "caiso_lmp[ALL]", "caiso_lmp@20260714T0700Z/20260715T0700Z"])
+def test_what_is_no_key_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="is not the key of a chunk"):
+        ChunkKey.parse(key)

@@ -297,12 +297,21 @@ def test_a_signal_stops_what_runs_and_handlers_are_put_back(desk: Desk, journal:
     assert signal.getsignal(number) is before
 
 
-def test_the_second_signal_is_at_once(desk: Desk, journal: list[str]) -> None:
+def test_the_second_signal_is_at_once(desk: Desk, journal: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ONE_KEY_SECONDS", -1.0)
     hands = Hands(journal, 2, seconds=5)
     hands.deaf = {0, 1}
     hands.on_start = lambda _: signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         execute(tasks(9), hands, desk, QUICK, desk)
+
+
+def test_one_key_that_comes_twice_is_one(desk: Desk, journal: list[str]) -> None:
+    """From the terminal, and from what started the program."""
+    hands = Hands(journal, 2, seconds=5)
+    hands.on_start = lambda _: signal.raise_signal(signal.SIGINT)
+    assert execute(tasks(9), hands, desk, QUICK, desk) is Ending.INTERRUPTED
+    assert started(journal) == ["start 0", "start 1"]
 
 
 def test_after_a_signal_nothing_is_tried_again(desk: Desk, journal: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

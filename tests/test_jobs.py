@@ -180,7 +180,7 @@ ACTS = st.lists(
         st.tuples(st.just("end"), st.integers(0, 2), st.sampled_from(list(Outcome))),
         st.tuples(st.just("again"), st.integers(0, 2), st.just(None)),
         st.tuples(
-            st.sampled_from(["start", "die", "interrupt", "pause", "resume", "cancel", "finish"]),
+            st.sampled_from(["start", "die", "interrupt", "pause", "resume", "cancel", "finish", "differ"]),
             st.just(0),
             st.just(None),
         ),
@@ -209,6 +209,8 @@ class Model:
             return [JobState.FAILED, JobState.PARTIALLY_COMPLETED, JobState.PARTIALLY_COMPLETED, JobState.COMPLETED][
                 settled
             ]
+        if self.last is Event.DIFFERED:
+            return JobState.PARTIALLY_COMPLETED if settled else JobState.FAILED
         if self.last in (None, Event.CANCELLED, Event.PAUSED):
             return {None: JobState.PENDING, Event.CANCELLED: JobState.CANCELLED, Event.PAUSED: JobState.PAUSED}[
                 self.last
@@ -217,7 +219,7 @@ class Model:
 
 
 _OUTSIDE = {"pause": Event.PAUSED, "resume": Event.RESUMED, "cancel": Event.CANCELLED}
-_OWN = {"interrupt": Event.INTERRUPTED, "finish": Event.ENDED}
+_OWN = {"interrupt": Event.INTERRUPTED, "finish": Event.ENDED, "differ": Event.DIFFERED}
 
 
 @settings(max_examples=20, deadline=None)

@@ -269,7 +269,7 @@ def test_a_lock_that_stays_is_told(store: Store, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(file, "LOCK_SECONDS", 0.3)
     with another_process_holding(store.path), pytest.raises(WatermarkError, match="another process") as caught:
         store.receipts()
-    assert "move the file away" not in str(caught.value)
+    assert "store rebuild" not in str(caught.value)
     assert len(store.receipts()) == 1
 
 
@@ -307,7 +307,7 @@ def test_threads_that_append_at_once_lose_nothing(store: Store) -> None:
 def test_a_damaged_file_is_told_with_the_way_out(store: Store, content: bytes) -> None:
     store.path.parent.mkdir()
     store.path.write_bytes(content)
-    with pytest.raises(WatermarkError, match="move the file away"):
+    with pytest.raises(WatermarkError, match="store rebuild"):
         store.receipts()
     assert store.path.read_bytes() == content
 
@@ -319,7 +319,7 @@ def test_damage_is_never_taken_for_a_lock(tmp_path: Path) -> None:
     content = bytearray(store.path.read_bytes())
     content[3 * 4096 : 3 * 4096 + 600] = b"\xff" * 600
     store.path.write_bytes(content)
-    with pytest.raises(WatermarkError, match="move the file away") as caught:
+    with pytest.raises(WatermarkError, match="store rebuild") as caught:
         store.receipts()
     assert "another process" not in str(caught.value)
 
@@ -338,7 +338,7 @@ def test_a_database_of_somebody_else_is_left_alone(store: Store, theirs: str) ->
         connection.execute(theirs)
     content = store.path.read_bytes()
     for attempt in (store.receipts, lambda: store.append(receipt(day(0)))):
-        with pytest.raises(WatermarkError, match=r"another application; move the file away"):
+        with pytest.raises(WatermarkError, match=r"another application; `aurum-etl store rebuild`"):
             attempt()
     assert store.path.read_bytes() == content
 

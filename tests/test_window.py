@@ -95,3 +95,18 @@ def test_a_window_about_an_instant_is_written_in_full() -> None:
         "20260714T091753.000000Z/20260714T091753.000001Z"
     )
     assert str(market_day(date(2026, 7, 14), "America/Los_Angeles")) == "20260714T0700Z/20260715T0700Z"
+
+
+@given(st.timedeltas(timedelta(0), timedelta(2_900_000)), st.timedeltas(timedelta(microseconds=1), timedelta(900)))
+def test_a_window_is_read_as_it_was_written(since: timedelta, length: timedelta) -> None:
+    for start in (EPOCH + since, EPOCH + timedelta(days=since.days)):
+        for window in (Window(start, start + length), Window(start, start + timedelta(days=length.days + 1))):
+            assert Window.parse(str(window)) == window
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x/y", "20260714T0700Z", "20260714T0700/20260715T0700", "2026-07-14T07:00Z/2026-07-15T07:00Z"]
+)
+def test_what_is_no_window_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Window.parse(text)

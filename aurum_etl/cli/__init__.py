@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from aurum_etl.cli.backfill import backfill
-from aurum_etl.cli.base import EXIT_CODES, console_of, leave, shortened, with_json
+from aurum_etl.cli.base import EXIT_CODES, console_of, leave, receipt_document, shortened, watched, with_json
+from aurum_etl.cli.look import coverage, gaps
+from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 
 if TYPE_CHECKING:
@@ -113,8 +115,8 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
     from aurum_etl.runner import perform, prepare
 
     prepared = prepare(spec, flags)
-    with console.progress(prepared.dataset.key, len(prepared.plan.chunks)) as seen:
-        report = perform(prepared, seen)
+    with watched(console, prepared.dataset.key, prepared.plan) as watcher:
+        report = perform(prepared, watcher)
     document = _report_document(report)
     console.document(document)
     console.table(
@@ -149,22 +151,8 @@ def _report_document(report: Report) -> dict[str, Any]:
         "to": end,
         "outcome": report.outcome.value,
         "rows": report.rows,
-        "chunks": [_receipt_document(receipt) for receipt in report.receipts],
+        "chunks": [receipt_document(receipt) for receipt in report.receipts],
         "sinks": [{"kind": kind, "table": table, "rows": rows} for (kind, table), rows in written.items()],
-    }
-
-
-def _receipt_document(receipt: Receipt) -> dict[str, Any]:
-    return {
-        "key": receipt.chunk.key,
-        "outcome": receipt.outcome.value,
-        "origin": receipt.origin.value,
-        "rows": receipt.rows_committed,
-        "rejected": receipt.rows_rejected,
-        "attempts": receipt.attempts,
-        "seconds": dict(receipt.seconds),
-        "findings": [{"check": each.check, "count": each.count, "detail": each.detail} for each in receipt.findings],
-        "error": receipt.error,
     }
 
 
@@ -347,7 +335,7 @@ def drain(*, spec: Path, follow: bool, until_end: bool, overrides: tuple[str, ..
             "topic": tally.topic,
             "rows": tally.rows,
             "dead_letters": tally.dead_letters,
-            "chunks": [_receipt_document(receipt) for receipt in tally.receipts],
+            "chunks": [receipt_document(receipt) for receipt in tally.receipts],
         }
     )
     console.line(
@@ -583,7 +571,8 @@ def simulate(
         threading.Event().wait()
 
 
-cli.add_command(backfill)
+for _command in (backfill, coverage, gaps, store):
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, leave, with_json
-from aurum_etl.errors import EXIT_INTERRUPTED, EXIT_OK
+from aurum_etl.cli.base import EXIT_CODES, console_of, leave, watched, with_json
+from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
     from aurum_etl.console import Console
-    from aurum_etl.reload import Resumption
+    from aurum_etl.reload import Reload, Resumption
     from aurum_etl.runner import Prepared
     from aurum_etl.watermarks.jobs import ChunkStatus, JobStatus
 
@@ -76,6 +76,7 @@ def backfill() -> None:
     show_default=True,
     help="Whose requests go first among backfills: the lower number. Runs go before all of them.",
 )
+@click.option("--no-reconcile", is_flag=True, help="Do not compare the stores with the receipts in the end.")
 @click.option(
     "--executor", type=click.Choice(["local", "dask"]), default="local", show_default=True, help="Where to work."
 )
@@ -108,6 +109,7 @@ def start(
     on_failure: str,
     attempts: int,
     priority: int,
+    no_reconcile: bool,
     executor: str,
     scheduler: str | None,
     workers: int,
@@ -125,7 +127,7 @@ def start(
     """
     from aurum_etl.backfill import Rerun
     from aurum_etl.executors import Place
-    from aurum_etl.reload import OnFailure, Reload, begin, planned, resumption
+    from aurum_etl.reload import OnFailure, Reload, planned
     from aurum_etl.runner import Flags
 
     console = console_of(as_json)
@@ -135,6 +137,7 @@ def start(
         on_failure=OnFailure(on_failure),
         attempts=attempts,
         urgency=priority,
+        reconciles=not no_reconcile,
         place=Place(executor, scheduler, workers),
     )
     flags = Flags(
@@ -153,8 +156,7 @@ def start(
     elif not prepared.plan.chunks:
         _nothing_to_do(prepared, console)
     else:
-        job = begin(prepared, reload, str(spec))
-        _go_on(resumption(job.id), console)
+        carry_on(prepared, reload, spec, console)
 
 
 @backfill.command("list", epilog=EXIT_CODES)
@@ -242,22 +244,31 @@ def _steer(job: str, event: str, *, as_json: bool) -> None:
     console.line(f"{status.job.id}: {status.state}{f' ({status.detail})' if status.detail else ''}")
 
 
+def carry_on(prepared: Prepared, reload: Reload, spec: Path, console: Console) -> None:
+    """Make the plan a job, and carry it out to its end."""
+    from aurum_etl.reload import begin, resumption
+
+    _go_on(resumption(begin(prepared, reload, str(spec)).id), console)
+
+
 def _go_on(resumed: Resumption, console: Console) -> None:
     from aurum_etl.execute import Ending
     from aurum_etl.reload import go_on, jobs_of
     from aurum_etl.runner import exit_code
+    from aurum_etl.watermarks.jobs import ChunkState, JobState
 
     job, plan = resumed.job, resumed.prepared.plan
     console.line(f"job {job.id}: {len(plan.chunks)} chunks, {plan.requests} requests, about {plan.rows:,} rows")
-    with console.progress(job.id, len(plan.chunks)) as seen:
-        ending, status = go_on(resumed, seen)
+    with watched(console, job.id, plan) as watcher:
+        ending, status = go_on(resumed, watcher)
     chunks = jobs_of(resumed.prepared.settings).chunks(job)
     _show(status, chunks, console)
     if ending is Ending.INTERRUPTED:
         click.echo(f"go on with: aurum-etl backfill resume {job.id}", err=True)
         leave(EXIT_INTERRUPTED)
-    errors = [each.error for each in chunks if each.state == "failed"]
-    leave(exit_code(errors, len(chunks) - _settled(status), len(chunks)))
+    failed = [each.error for each in chunks if each.state is ChunkState.FAILED]
+    code = exit_code(failed, len(chunks) - _settled(status), len(chunks))
+    leave(code or (EXIT_OK if status.state is JobState.COMPLETED else EXIT_CHUNK_FAILED))
 
 
 def _nothing_to_do(prepared: Prepared, console: Console) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from aurum_etl.backfill import Plan
+    from aurum_etl.board import Watcher
     from aurum_etl.console import Console
+    from aurum_etl.receipt import Receipt
 
 EXIT_CODES = """\b
 Exit codes:
@@ -46,3 +51,26 @@ def leave(code: int) -> NoReturn:
 def shortened(words: list[str], most: int = 3) -> str:
     """The first of the words, and how many more there are."""
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def receipt_document(receipt: Receipt) -> dict[str, Any]:
+    """A receipt as JSON has it."""
+    return {
+        "key": receipt.chunk.key,
+        "outcome": receipt.outcome.value,
+        "origin": receipt.origin.value,
+        "rows": receipt.rows_committed,
+        "rejected": receipt.rows_rejected,
+        "attempts": receipt.attempts,
+        "seconds": dict(receipt.seconds),
+        "findings": [{"check": each.check, "count": each.count, "detail": each.detail} for each in receipt.findings],
+        "error": receipt.error,
+    }
+
+
+def watched(console: Console, title: str, plan: Plan) -> AbstractContextManager[Watcher]:
+    """What shows how the plan is carried out."""
+    from aurum_etl.board import board
+
+    requests = {each.chunk.key: each.requests for each in plan.chunks}
+    return board(console, title, len(plan.chunks), plan.requests, plan.requests_per_minute, requests)

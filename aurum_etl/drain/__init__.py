@@ -27,8 +27,9 @@ from aurum_etl.normalize import Normalized
 from aurum_etl.pipeline import Workshop, load_chunk
 from aurum_etl.quarantine import REJECTED_SCHEMA, Quarantine
 from aurum_etl.receipt import Outcome, Receipt, Written
-from aurum_etl.sinks.base import ORIGIN, Position, Progress
+from aurum_etl.sinks.base import Position, Progress
 from aurum_etl.sinks.kafka.topics import topic_of
+from aurum_etl.sinks.ledger import Provenance
 from aurum_etl.spec import DrainSpec, MemorySpec
 from aurum_etl.telemetry import logger
 
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
     from aurum_etl.dataset import Dataset
     from aurum_etl.drain.reading import Whole
+    from aurum_etl.receipt import Day
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Drained, Sink, Staged
     from aurum_etl.sinks.kafka.topics import Marker
+    from aurum_etl.sinks.ledger import Held
     from aurum_etl.spec import Spec
     from aurum_etl.watermarks import Store
+    from aurum_etl.window import Window
 
 __all__ = ["ERROR_TOPIC", "Tally", "drain", "drain_into"]
 
@@ -279,7 +283,7 @@ class _Drain:
 
 def _load_nothing(marker: Marker, dataset: Dataset, stores: Sequence[Sink]) -> Receipt:
     """A chunk without rows takes the place of one with rows."""
-    table = dataset.contract.arrow_schema.empty_table().replace_schema_metadata({ORIGIN: marker.origin.value})
+    table = Provenance(marker.origin).on(dataset.contract.arrow_schema.empty_table())
     staged = [each.stage(table, scope_of(marker.chunk, dataset)) for each in stores]
     return replace(_without_rows(marker, Outcome.DONE), written=tuple(each.commit() for each in staged))
 
@@ -314,6 +318,12 @@ class _Advancing:
 
     def stage(self, table: pa.Table, scope: Scope) -> Staged:
         return self.store.stage(table, scope, self.progress)
+
+    def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
+        return self.store.held(dataset, window)
+
+    def days(self, scope: Scope) -> tuple[Day, ...] | None:
+        return self.store.days(scope)
 
     def close(self) -> None:
         self.store.close()

@@ -58,7 +58,10 @@ SHARED_TABLES = (
         ingested_at timestamptz,
         rows bigint not null,
         contract_version text not null,
-        committed_at timestamptz not null)""",
+        committed_at timestamptz not null,
+        content jsonb)""",
+    # What a ledger of before it had no such column lacks.
+    "alter table iso_chunk add column if not exists content jsonb",
     """create table if not exists iso_position (
         consumer_group text not null,
         topic text not null,
@@ -66,6 +69,7 @@ SHARED_TABLES = (
         primary key (consumer_group, topic))""",
     "comment on table iso_place is 'places as published; one whose name changes is another row'",
     "comment on table iso_chunk is 'the last commit of each chunk, written in the transaction of its rows'",
+    "comment on column iso_chunk.content is 'which locations and window, where the rows came from, their days and checksums'",
     "comment on table iso_position is 'how far a drain has read, written in the transaction of its rows'",
 )
 
@@ -143,7 +147,7 @@ def create_fact(contract: Contract, layout: Layout) -> Iterator[str]:
         yield f"create table {name} ({columns}) partition by range (interval_start)"
         # Rows come sorted by place and time, so that ranges of pages tell what is in them, and cost nothing to keep.
         yield (
-            f"create index on {name} using brin (iso_location_id, series_id, interval_start, operating_date) "
+            f"create index on {name} using brin (iso_location_id, series_id, interval_start, operating_date, chunk) "
             f"with (pages_per_range = 16, autosummarize = on)"
         )
         return

@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Drained, Sink
     from aurum_etl.spec import SinkSpec, StoreSpec
@@ -30,6 +32,11 @@ def sink(spec: SinkSpec, settings: Settings) -> Sink:
     """
     module, _, name = _SINKS[spec.kind].partition(":")
     return cast("Sink", getattr(import_module(module), name).from_spec(spec, settings))
+
+
+def durable(specs: Iterable[SinkSpec]) -> list[str]:
+    """The kinds of those stores that keep their rows: what no store keeps is never settled."""
+    return [each.kind for each in specs if each.kind not in FLEETING]
 
 
 def drained(spec: StoreSpec, settings: Settings) -> Drained:

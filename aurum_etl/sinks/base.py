@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from aurum_etl.chunk import Scope
     from aurum_etl.dataset import Dataset
-    from aurum_etl.receipt import Written
-
-ORIGIN = b"aurum.origin"
-"""The table's metadata that tells where its rows came from: for stores that hand it on."""
+    from aurum_etl.receipt import Day, Written
+    from aurum_etl.sinks.ledger import Held
+    from aurum_etl.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +114,25 @@ class Sink(Protocol):
     def stage(self, table: pa.Table, scope: Scope) -> Staged:
         """Take in the rows of one chunk; nothing is visible to readers yet.
 
-        Shape:  `table` has exactly the contract's Arrow schema, every row in `scope`, sorted by location and time.
+        Shape:  `table` has exactly the contract's Arrow schema, every row in `scope`, sorted by location and time. Its
+                metadata may tell the rows' provenance, which the store keeps as well.
         Raises: ValueError if it has not; SinkUnavailable if the store does not take it.
+        """
+
+    def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
+        """The chunks of which the store holds rows, each in its newest attempt, by key: those of the dataset whose windows
+        meet this one, or all there are, whatever dataset they name.
+
+        Asking makes nothing, and needs no `open`.
+        Raises: SinkUnavailable if the store cannot be asked.
+        """
+
+    def days(self, scope: Scope) -> tuple[Day, ...] | None:
+        """Rows and checksum of what is in the scope now, by market day, whichever chunks wrote it; None from a store that
+        keeps every copy of a row and so cannot tell.
+
+        Asking makes nothing, and needs no `open`.
+        Raises: SinkUnavailable if the store cannot be asked.
         """
 
     def close(self) -> None:

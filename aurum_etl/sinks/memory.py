@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aurum_etl.checksum import days_of_rows
 from aurum_etl.errors import Overtaken
 from aurum_etl.receipt import Written
-from aurum_etl.sinks.base import Position, demand_contract, rows_inside
+from aurum_etl.sinks.base import Position, demand_contract, ingested_at, rows_inside
+from aurum_etl.sinks.ledger import Entry, Held, Provenance, is_wanted
 
 if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
     from aurum_etl.dataset import Dataset
+    from aurum_etl.receipt import Day
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Progress
     from aurum_etl.spec import MemorySpec
+    from aurum_etl.window import Window
 
 
 class MemorySink:
@@ -30,6 +34,8 @@ class MemorySink:
 
     def __init__(self) -> None:
         self._tables: dict[str, pa.Table] = {}
+        self._ledger: dict[str, Held] = {}
+        """The last commit of each chunk."""
         self._positions: dict[tuple[str, str], Position] = {}
         self._lock = threading.Lock()
 
@@ -58,6 +64,18 @@ class MemorySink:
         with self._lock:
             self._step(progress)
 
+    def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
+        """See `Sink.held`."""
+        import polars as pl
+
+        keys = {key for table in self._tables.values() for key in pl.Series(table["chunk_key"]).unique().to_list()}
+        return [self._ledger[key] for key in sorted(keys) if is_wanted(key, dataset, window)]
+
+    def days(self, scope: Scope) -> tuple[Day, ...]:
+        """See `Sink.days`."""
+        table = self._tables.get(scope.contract.kind)
+        return () if table is None else days_of_rows(table.filter(rows_inside(table, scope)), scope)
+
     def tables(self) -> dict[str, pa.Table]:
         """What readers see, by kind."""
         return dict(self._tables)
@@ -70,6 +88,13 @@ class MemorySink:
             old = self._tables.get(scope.contract.kind)
             kept = table if old is None else pa.concat_tables([old.filter(pc.invert(rows_inside(old, scope))), table])
             self._tables[scope.contract.kind] = kept
+            self._enter(table, scope)
+
+    def _enter(self, table: pa.Table, scope: Scope) -> None:
+        if (instant := ingested_at(table)) is not None:
+            entry = Entry(scope.chunk, table.num_rows, instant, Provenance.of(table))
+            held = Held.of(scope.chunk.key, entry.content(), instant, table=scope.contract.kind, version="")
+            self._ledger[held.key] = held
 
     def _step(self, progress: Progress) -> None:
         if self.position(progress.group, progress.topic) != progress.before:

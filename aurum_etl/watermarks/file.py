@@ -10,9 +10,10 @@ import os
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aurum_etl.errors import WatermarkError
+from aurum_etl.errors import RecordUnreadable, WatermarkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 3
 LOCK_SECONDS = 20.0
-_WAY_OUT = "move the file away and run again: the stores keep their rows, and what is fetched again replaces them"
+_WAY_OUT = "`aurum-etl store rebuild` moves the file aside and makes a new one from what the stores hold"
+_DAMAGE = ("Corrupt", "is not a valid DuckDB database file", "Could not read enough bytes", "version number")
+"""Words of DuckDB's when it is the file that is wrong, and not its place, its owner or the disk."""
 
 _DDL = """
 create table if not exists meta (application varchar, version integer);
@@ -139,8 +142,11 @@ class StoreFile:
             yield connection
             connection.commit()
         except duckdb.Error as error:
-            way_out = f"; {_WAY_OUT}" if "Corrupt" in str(error) else ""
-            raise WatermarkError(f"{self.path}: {_first_line(error)}{way_out}") from error
+            raise self._error(error) from error
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # what DuckDB makes of it
+                raise KeyboardInterrupt from error
+            raise
         finally:
             connection.close()
 
@@ -167,7 +173,7 @@ class StoreFile:
                 raise WatermarkError(
                     f"{self.path}: another process has held it for {LOCK_SECONDS:.0f} s: {_first_line(error)}"
                 ) from error
-            raise WatermarkError(f"{self.path}: {_first_line(error)}; {_WAY_OUT}") from error
+            raise self._error(error) from error
         if fresh:
             os.chmod(self.path, 0o600)  # noqa: PTH101 - the file was just made
         return connection
@@ -191,7 +197,7 @@ class StoreFile:
             connection.execute("insert into meta values ('aurum_etl', ?)", [SCHEMA_VERSION])
             return
         if not {("meta", "application"), ("meta", "version")} <= columns:
-            raise WatermarkError(f"{self.path}: a database of another application; {_WAY_OUT}")
+            raise RecordUnreadable(f"{self.path}: a database of another application; {_WAY_OUT}")
         found = connection.execute("select application, version from meta").fetchall()
         if found in ([("aurum_etl", 1)], [("aurum_etl", 2)]):
             for column in _GROWN[found[0][1] - 1 :]:
@@ -199,7 +205,29 @@ class StoreFile:
             connection.execute(_JOBS_DDL)
             connection.execute("update meta set version = ?", [SCHEMA_VERSION])
         elif found != [("aurum_etl", SCHEMA_VERSION)]:
-            raise WatermarkError(f"{self.path}: of version {found}, this program writes {SCHEMA_VERSION}; {_WAY_OUT}")
+            raise RecordUnreadable(f"{self.path}: of version {found}, this program writes {SCHEMA_VERSION}; {_WAY_OUT}")
+
+    def _error(self, error: duckdb.Error) -> WatermarkError:
+        """What to raise for an error of DuckDB's."""
+        line = f"{self.path}: {_first_line(error)}"
+        if any(words in str(error) for words in _DAMAGE):
+            return RecordUnreadable(f"{line}; {_WAY_OUT}")
+        return WatermarkError(line)
+
+    def move_aside(self) -> Path:
+        """Where the file is now: beside its old place, with the time in its name, and with what DuckDB keeps beside it.
+
+        Raises: WatermarkError if it cannot be moved.
+        """
+        moved = self.path.with_name(f"{self.path.name}.unreadable-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        log = self.path.with_name(f"{self.path.name}.wal")
+        try:
+            if log.exists():
+                log.rename(moved.with_name(f"{moved.name}.wal"))
+            self.path.rename(moved)
+        except OSError as error:
+            raise WatermarkError(f"{self.path}: cannot be moved to {moved.name}: {error.strerror}") from error
+        return moved
 
 
 def _is_held(error: BaseException) -> bool:

@@ -43,7 +43,7 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     """Every chunk is done or empty; some rows may be in quarantine."""
     PARTIALLY_COMPLETED = "partially_completed"
-    """Some chunks failed, or were never begun."""
+    """Some chunks failed, or were never begun; or a store does not hold what their receipts say."""
     FAILED = "failed"
     """No chunk succeeded."""
     CANCELLED = "cancelled"
@@ -138,6 +138,8 @@ class Event(StrEnum):
     INTERRUPTED = "interrupted"
     ENDED = "ended"
     """Of a job: nothing is left to do, or nothing more is to be done. Of a chunk: its receipt is there."""
+    DIFFERED = "differed"
+    """Of a job: it ended, and a store does not hold what the receipts say."""
     BEGUN = "begun"
     """Of a chunk: somebody works on it."""
     AGAIN = "again"
@@ -326,7 +328,7 @@ _JOB = (
 
 _HISTORY = """
 select job, max_by(event, number), max_by(detail, number), epoch_us(min(happened_at) filter (where event = 'started')),
-       epoch_us(max(happened_at) filter (where event in ('ended', 'interrupted', 'cancelled')))
+       epoch_us(max(happened_at) filter (where event in ('ended', 'differed', 'interrupted', 'cancelled')))
 from job_events where list_contains($jobs, job) and chunk_key = '' group by job"""
 
 # What a process had in work when it died is in work no more: only what happened since the last start tells of now.
@@ -424,7 +426,7 @@ def _state(last: Event | None, counts: Mapping[ChunkState, int], *, alive: bool)
     ending = "its running chunks are ending" if counts.get(ChunkState.RUNNING) else ""
     if last is Event.ENDED and settled == sum(counts.values()):
         return JobState.COMPLETED, ""
-    if last is Event.ENDED:
+    if last in (Event.ENDED, Event.DIFFERED):
         return (JobState.PARTIALLY_COMPLETED if settled else JobState.FAILED), ""
     if last in _STEERED:
         return _STEERED[last], ending

@@ -16,17 +16,20 @@ from polars.testing import assert_frame_equal
 from aurum_etl import adapters, sinks
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
+from aurum_etl.checksum import days_of_rows
 from aurum_etl.chunk import ALL, Selection, scope_of
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.drain import drain_into
 from aurum_etl.market import Iso, Market
 from aurum_etl.pipeline import chunks_of, to_arrow, with_lineage
+from aurum_etl.receipt import Origin
 from aurum_etl.settings import read_settings
 from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog
 from aurum_etl.sinks.iceberg.upkeep import stored_files
 from aurum_etl.sinks.kafka import KafkaSink
 from aurum_etl.sinks.kafka.topics import topic_of
+from aurum_etl.sinks.ledger import Provenance
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.sinks.timescale import TimescaleSink
 from aurum_etl.spec import DrainSpec, MemorySpec, Spec, default_sink
@@ -36,6 +39,8 @@ from tests.promises.test_the_tree import published
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
 
     from aurum_etl.chunk import Scope
     from aurum_etl.dataset import Dataset
@@ -285,6 +290,95 @@ def test_times_keep_microseconds_and_far_years(sink: Sink, settings: Settings) -
 def test_rows_in_another_shape_are_refused(sink: Sink) -> None:
     with pytest.raises(ValueError, match="schema is not the contract's"):
         sink.stage(rows(scope(), "A").drop_columns(["revision"]), scope())
+
+
+def told(of: Scope, table: pa.Table, origin: Origin = Origin.LIVE, revision: str = "") -> pa.Table:
+    """The table as the pipeline hands it over."""
+    return Provenance(origin, revision, days_of_rows(table, of)).on(table)
+
+
+def test_what_is_held_is_told(sink: Sink) -> None:
+    """Chunk, names and all, rows, origin, days: enough for a receipt."""
+    named = scope(LMP_DAY_AHEAD, NEXT, "B", "Ü'\"x")
+    for of, locations in ((scope(), ("A", "B")), (named, ("B", "Ü'\"x"))):
+        sink.stage(told(of, rows(of, *locations, revision="PRELIM"), Origin.FILES, "PRELIM"), of).commit()
+    found = sink.held(LMP_DAY_AHEAD)
+    assert [each.chunk for each in found] == [
+        each.chunk for each in sorted([scope(), named], key=lambda of: of.chunk.key)
+    ]
+    assert found == sink.held()
+    for each in found:
+        assert each.chunk is not None
+        assert (each.key, each.rows, each.origin, each.revisions) == (each.chunk.key, 48, Origin.FILES, ("PRELIM",))
+        assert each.ingested_at == datetime(2026, 7, 15, tzinfo=UTC)
+        assert [(day.day, day.rows) for day in each.days] == [(DAY if each.chunk == scope().chunk else NEXT, 48)]
+    assert [each.chunk for each in sink.held(LMP_DAY_AHEAD, named.chunk.window)] == [named.chunk]
+    assert sink.held(LOAD_ACTUAL) == []
+
+
+def test_the_newest_attempt_is_held(sink: Sink) -> None:
+    later = datetime(2026, 7, 16, 1, 2, 3, 4, tzinfo=UTC)
+    put(sink, scope(), "A", "B")
+    put(sink, scope(), "A", ingested_at=later)
+    (found,) = sink.held()
+    assert (found.rows, found.ingested_at) == (24, later)
+
+
+def test_what_is_gone_is_not_held(sink: Sink) -> None:
+    """Replaced by a chunk of another key, or taken back by the source."""
+    if sink.kind == "kafka":
+        pytest.skip("a topic keeps what was replaced")
+    put(sink, scope(LMP_DAY_AHEAD, DAY, "A"), "A")
+    put(sink, scope(), "A")
+    put(sink, scope(LMP_DAY_AHEAD, NEXT), "A")
+    sink.stage(rows(scope(), "A").slice(0, 0), scope(LMP_DAY_AHEAD, NEXT)).commit()
+    assert [each.chunk for each in sink.held()] == [scope().chunk]
+
+
+def test_the_days_of_a_scope_are_those_of_its_rows(sink: Sink) -> None:
+    """Whichever chunk wrote them, and to the last bit."""
+    first = rows(scope(), "A", "B", "C", price=-0.0, price_loss=1e-300, price_ghg=None, revision="ä")
+    sink.stage(first, scope()).commit()
+    put(sink, scope(LMP_DAY_AHEAD, NEXT), "A")
+    if sink.kind == "kafka":
+        assert sink.days(scope()) is None
+        return
+    assert sink.days(scope()) == days_of_rows(first, scope())
+    only = scope(LMP_DAY_AHEAD, DAY, "B")
+    assert sink.days(only) == days_of_rows(first.slice(24, 24), only)
+    put(sink, only, "B", price=2.0)
+    assert sink.days(only) == days_of_rows(rows(only, "B", price=2.0), only)
+    (whole,) = sink.days(scope()) or ()
+    assert (whole.rows, whole.checksum != days_of_rows(first, scope())[0].checksum) == (72, True)
+    assert sink.days(scope(LMP_DAY_AHEAD, date(2026, 7, 20))) == ()
+
+
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_every_kind_is_summed_up_alike_by_every_store(sink: Sink, kind: str) -> None:
+    """The published examples of every dataset: what the pipeline notes is what the store finds."""
+    if sink.kind == "kafka":
+        pytest.skip("a topic cannot tell")
+    now = datetime(2026, 7, 20, 1, 2, 3, 456789, tzinfo=UTC)
+    for dataset in of_kind(kind):
+        sink.open(dataset)
+        for chunk, part in islice(chunks_of(published(dataset.key)[1], dataset, Selection(ALL)).items(), 3):
+            of = scope_of(chunk, dataset)
+            table = to_arrow(with_lineage(part.frame, dataset.contract, chunk, now), dataset.contract)
+            sink.stage(told(of, table), of).commit()
+            assert sink.days(of) == days_of_rows(table, of)
+            (held,) = (each for each in sink.held(dataset, chunk.window) if each.chunk == chunk)
+            assert (held.rows, held.days) == (table.num_rows, days_of_rows(table, of))
+
+
+def test_asking_makes_nothing(place: str, settings: Settings) -> None:
+    """Neither tables nor topics nor files, and needs nothing opened."""
+    kind, _, encoding = place.partition(" with ")
+    spec = default_sink(kind.partition(" ")[0])
+    closed = sinks.sink(spec.model_copy(update={"encoding": encoding} if encoding else {}), settings)
+    for _ in range(2):
+        assert (closed.held(), closed.held(LMP_DAY_AHEAD), closed.days(scope()) or ()) == ([], [], ())
+    closed.close()
+    assert not settings.home.exists()
 
 
 @pytest.mark.parametrize("kind", CONTRACTS)

@@ -12,26 +12,29 @@ import json
 import threading
 import uuid
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import tenacity
 
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
-from aurum_etl.errors import CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
+from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
 from aurum_etl.receipt import Written
 from aurum_etl.sinks.base import Position, demand_contract, ingested_at
+from aurum_etl.sinks.iceberg import ledger
 from aurum_etl.sinks.iceberg.catalog import NAMESPACE, close_catalog, iceberg_schema, open_catalog, told
 from aurum_etl.sinks.iceberg.files import (
     Replacement,
     holds_attempt,
+    name_with,
     remove,
     write_files,
 )
+from aurum_etl.sinks.ledger import Entry, Provenance
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -41,9 +44,12 @@ if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.dataset import Dataset
+    from aurum_etl.receipt import Day
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Progress
+    from aurum_etl.sinks.ledger import Held
     from aurum_etl.spec import IcebergSpec
+    from aurum_etl.window import Window
 
 __all__ = ["ATTEMPT", "CHUNK_KEY", "NAMESPACE", "UNKNOWN", "IcebergSink", "open_catalog"]
 
@@ -151,7 +157,7 @@ class IcebergSink:
         attempt = uuid.uuid4().hex
         try:
             target = self._table(scope.contract)
-            files = write_files(target, table, attempt)
+            files = write_files(target, table, name_with(attempt, Provenance.of(table).origin))
         except SinkError:
             raise
         except Exception as error:
@@ -176,6 +182,37 @@ class IcebergSink:
             table.refresh()
             if _position(table, progress.group, progress.topic) != progress.after:
                 raise CommitFailed(f"iceberg: the position was not kept: {told(error)}") from error
+
+    def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
+        """See `Sink.held`: the data files tell, and the summaries as far as they are kept."""
+        kinds = self._contracts if dataset is None else [dataset.contract.kind]
+        with self._asked(kinds, "what it holds") as tables:
+            return [each for table in tables for each in ledger.held(table, dataset, window)]
+
+    def days(self, scope: Scope) -> tuple[Day, ...]:
+        """See `Sink.days`."""
+        with self._asked([scope.contract.kind], f"for the days of {scope.chunk.key}") as tables:
+            return tuple(day for table in tables for day in ledger.days(table, scope))
+
+    @contextmanager
+    def _asked(self, kinds: Iterable[str], what: str) -> Iterator[list[Table]]:
+        """The tables of those kinds that there are, whether the sink is open or not."""
+        catalog = self._catalog
+        try:
+            if catalog is None:
+                if "uri" not in self._settings.catalog and not (self._settings.home / "catalog.db").exists():
+                    yield []
+                    return
+                catalog = open_catalog(self._settings)
+            names = [f"{NAMESPACE}.{kind}" for kind in kinds]
+            yield [catalog.load_table(name) for name in names if catalog.table_exists(name)]
+        except AurumError:
+            raise
+        except Exception as error:
+            raise SinkUnavailable(f"iceberg: catalog {self._place} cannot be asked {what}: {told(error)}") from error
+        finally:
+            if catalog is not None and catalog is not self._catalog:
+                close_catalog(catalog)
 
     def _table_of_topic(self, topic: str) -> Table:
         # Whatever a prefix has in it: aurum.iso.<iso>.<kind>.…
@@ -240,6 +277,7 @@ class _Staged:
         self.scope = scope
         self.rows = rows.num_rows
         self.ingested_at = ingested_at(rows)
+        self.entry = Entry(scope.chunk, rows.num_rows, self.ingested_at, Provenance.of(rows))
         self.attempt = attempt
         self.progress = progress
         self.settled = False
@@ -358,6 +396,7 @@ def _replace(table: Table, batch: Sequence[_Staged], replacement: Replacement) -
         ATTEMPT: "\n".join(each.attempt for each in batch),
         "aurum.rows": str(sum(each.rows for each in batch)),
         "aurum.contract_version": CONTRACT_VERSION,
+        **ledger.summary(each.entry for each in batch),
     }
     progress = batch[0].progress
     added = [*(file for each in batch for file in each.files), *replacement.kept]

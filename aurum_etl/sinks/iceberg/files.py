@@ -7,23 +7,28 @@ pyproject.toml, and this one module.
 from __future__ import annotations
 
 import io
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from aurum_etl.receipt import Origin
 from aurum_etl.sinks.base import rows_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     import polars as pl
     import pyarrow as pa
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table
+    from pyiceberg.table import FileScanTask, Table
 
     from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
+
+
+_ORIGIN = re.compile(rf"-({'|'.join(Origin)})-\d+\.parquet$")
 
 
 def write_files(table: Table, rows: pa.Table, name: str) -> list[DataFile]:
@@ -150,14 +155,33 @@ class Replacement:
             if others.num_rows == rows.num_rows:
                 continue  # the bounds said more than is there
             self.dropped[file.file_path] = file
-            self.kept.extend(write_files(table, others, f"{name}-{len(self.dropped)}"))
+            kept = name_with(f"{name}-{len(self.dropped)}", origin_of(file))
+            self.kept.extend(write_files(table, others, kept))
 
 
 def files_of(table: Table, scope: Scope) -> Iterator[DataFile]:
     """The files that may hold rows of the scope, by partitions and bounds."""
-    # Bounds of locations are cut short and wide; a list of hundreds of names costs more than it tells.
-    for task in table.scan(row_filter=owned_by(scope, locations=len(scope.locations or ()) < 200)).plan_files():
+    for task in tasks_of(table, scope):
         yield task.file
+
+
+def tasks_of(table: Table, scope: Scope) -> Iterable[FileScanTask]:
+    """The same files, with what another engine may have deleted from them."""
+    # Bounds of locations are cut short and wide; a list of hundreds of names costs more than it tells.
+    return table.scan(row_filter=owned_by(scope, locations=len(scope.locations or ()) < 200)).plan_files()
+
+
+def origin_of(file: DataFile) -> Origin | None:
+    """Where the rows of the file came from, as its name says; None if it does not: then they are of several origins, or
+    were written when names had no origin.
+    """
+    found = _ORIGIN.search(file.file_path)
+    return None if found is None else Origin(found[1])
+
+
+def name_with(name: str, origin: Origin | None) -> str:
+    """The beginning of a file's name that tells the origin of the rows, which no column does and summaries forget."""
+    return name if origin is None else f"{name}-{origin.value}"
 
 
 def is_owned(table: Table, file: DataFile, scope: Scope) -> bool:
@@ -211,15 +235,32 @@ def read_file(table: Table, file: DataFile, contract: Contract) -> pa.Table:
     return scan.to_table([FileScanTask(file)]).select(contract.names).cast(contract.arrow_schema)
 
 
-def owned_by(scope: Scope, *, locations: bool = True) -> BooleanExpression:
-    """The rows that the scope owns, as a filter that partitions and file bounds can answer."""
+def read_columns(table: Table, tasks: Iterable[FileScanTask], columns: Collection[str]) -> pa.Table:
+    """Those columns of the files, without the rows that another engine deleted."""
+    import pyarrow as pa
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.io.pyarrow import ArrowScan
+
+    scan = ArrowScan(table.metadata, table.io, table.schema().select(*columns), AlwaysTrue())
+    rows = scan.to_table(tasks)
+    # Texts come with offsets of 32 bits or of 64, as the library likes.
+    plain = [
+        pa.field(each.name, pa.string() if pa.types.is_large_string(each.type) else each.type) for each in rows.schema
+    ]
+    return rows.cast(pa.schema(plain))
+
+
+def owned_by(scope: Scope, *, locations: bool = True, whenever: bool = False) -> BooleanExpression:
+    """The rows that the scope owns (or, `whenever`, that it would own with any other window), as a filter that partitions
+    and file bounds can answer.
+    """
     from pyiceberg import expressions
 
     # The constructors take a column's name and a value; their types describe the library's own serializer.
     build: Any = expressions
     owned = build.And(
         expressions.AlwaysTrue(),
-        *_of_the_window(scope),
+        *(() if whenever else _of_the_window(scope)),
         *(build.In(column, list(words)) for column, words in scope.equals.items()),
     )
     if locations and scope.locations is not None:

@@ -13,7 +13,7 @@ from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import AurumError, CommitFailed, SinkUnavailable
 from aurum_etl.sinks.iceberg import UNKNOWN
 from aurum_etl.sinks.iceberg.catalog import NAMESPACE, close_catalog, open_catalog, told
-from aurum_etl.sinks.iceberg.files import read_file, remove, write_files
+from aurum_etl.sinks.iceberg.files import name_with, origin_of, read_file, remove, write_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -134,11 +134,11 @@ def _place(table: Table, location: str) -> tuple[Any, str]:
 
 
 def _crowded(table: Table) -> Iterator[list[DataFile]]:
-    """The small files of each partition that has too many of them."""
+    """The small files of each partition that has too many of them; those of different origins stay apart."""
     partitions: defaultdict[Any, list[DataFile]] = defaultdict(list)
     for task in table.scan().plan_files():
         if task.file.file_size_in_bytes < SMALL_BYTES and not task.delete_files:
-            partitions[task.file.partition].append(task.file)
+            partitions[task.file.partition, origin_of(task.file)].append(task.file)
     yield from (files for files in partitions.values() if len(files) >= _TOO_MANY)
 
 
@@ -148,7 +148,7 @@ def _compact(table: Table, contract: Contract, files: list[DataFile]) -> None:
 
     rows = pa.concat_tables([read_file(table, file, contract) for file in files])
     rows = rows.sort_by([(column, "ascending") for column in contract.order])
-    written = write_files(table, rows, f"{uuid.uuid4().hex}-compacted")
+    written = write_files(table, rows, name_with(f"{uuid.uuid4().hex}-compacted", origin_of(files[0])))
     try:
         with (
             table.transaction() as transaction,

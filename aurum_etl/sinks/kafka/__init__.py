@@ -18,11 +18,12 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import CommitFailed, CommitUnknown, SpecError
 from aurum_etl.market import Iso
-from aurum_etl.receipt import Origin, Written
-from aurum_etl.sinks.base import ORIGIN, demand_contract, ingested_at
-from aurum_etl.sinks.kafka import topics
+from aurum_etl.receipt import Written
+from aurum_etl.sinks.base import demand_contract, ingested_at
+from aurum_etl.sinks.kafka import ledger, topics
 from aurum_etl.sinks.kafka.topics import (
     Marker,
     client_settings,
@@ -33,9 +34,10 @@ from aurum_etl.sinks.kafka.topics import (
     told_by_registry,
     topic_of,
 )
+from aurum_etl.sinks.ledger import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
     from confluent_kafka import KafkaError, Producer
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
     from aurum_etl.contracts import Contract
     from aurum_etl.dataset import Dataset
     from aurum_etl.settings import Settings
+    from aurum_etl.sinks.ledger import Held
     from aurum_etl.spec import KafkaSpec
+    from aurum_etl.window import Window
 
 _TRANSACTION_SECONDS = 600
 _ROWS_AT_ONCE = 65_536
@@ -118,7 +122,7 @@ class KafkaSink:
                     parts = _produce_records(producer, topic, table, scope.contract, prefix, partitions)
                 else:
                     parts = _produce_batches(producer, topic, table, scope, partitions)
-                marker = Marker(scope.chunk, uuid.uuid4().hex, ingested_at(table), _origin(table), {0: 0, **parts})
+                marker = _marker(table, scope, {0: 0, **parts})
                 for partition in marker.parts:
                     producer.produce(topic, key=scope.chunk.key, partition=partition, headers=marker.headers())
                 producer.flush()
@@ -126,6 +130,17 @@ class KafkaSink:
                 _give_up(producer)
                 raise
         return _Staged(self, producer, topic, marker, table.num_rows)
+
+    def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
+        """See `Sink.held`: what the markers say. Retention may have taken the rows in front of one that is still there."""
+        isos = list(Iso) if dataset is None else [dataset.iso]
+        contracts = CONTRACTS.values() if dataset is None else [dataset.contract]
+        wanted = {self._topic(iso, contract) for iso in isos for contract in contracts}
+        found = [topic for topic in ledger.topics_of(self._brokers) if topic in wanted]
+        return [each for topic in found for each in ledger.held(self._brokers, topic, dataset, window)]
+
+    def days(self, scope: Scope) -> None:
+        """See `Sink.days`: a topic keeps every copy, and which of them count is for its readers to say."""
 
     def landed(self, topic: str, marker: Marker) -> bool:
         """Whether that attempt was committed: its marker is looked for in partition 0, newest messages first."""
@@ -391,5 +406,16 @@ def _holds_marker(consumer: Any, marker: Marker) -> bool:
                     return True
 
 
-def _origin(table: pa.Table) -> Origin:
-    return Origin((table.schema.metadata or {}).get(ORIGIN, Origin.CUSTOM.value.encode()).decode())
+def _marker(table: pa.Table, scope: Scope, parts: Mapping[int, int]) -> Marker:
+    """The marker of a new attempt at the chunk."""
+    known = Provenance.of(table)
+    return Marker(
+        chunk=scope.chunk,
+        attempt=uuid.uuid4().hex,
+        ingested_at=ingested_at(table),
+        origin=known.origin,
+        parts=parts,
+        rows=table.num_rows,
+        revision=known.revision,
+        days=known.days,
+    )

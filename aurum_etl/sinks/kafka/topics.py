@@ -13,6 +13,7 @@ from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.contracts import CONTRACT_VERSION
 from aurum_etl.errors import SinkError, SinkUnavailable
 from aurum_etl.receipt import Origin
+from aurum_etl.sinks.ledger import days_of_plain, plain
 from aurum_etl.window import Window
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.contracts import Contract
     from aurum_etl.market import Iso
+    from aurum_etl.receipt import Day
 
 SECONDS = 10.0
 """How long a broker or the registry may take to answer."""
@@ -60,6 +62,11 @@ class Marker:
     origin: Origin
     parts: Mapping[int, int]
     """Messages of the chunk by partition; partition 0 is always there."""
+    rows: int
+    revision: str = ""
+    """See `Receipt.revision`."""
+    days: tuple[Day, ...] = ()
+    """See `Receipt.days`."""
 
     def headers(self) -> list[tuple[str, str | bytes | None]]:
         """As they stand on the topic."""
@@ -73,6 +80,9 @@ class Marker:
             "origin": self.origin.value,
             "attempt": self.attempt,
             "parts": {str(partition): count for partition, count in sorted(self.parts.items())},
+            "rows": self.rows,
+            "revision": self.revision,
+            "days": plain(self.days),
         }
         return [
             ("chunk_key", self.chunk.key.encode()),
@@ -92,6 +102,7 @@ class Marker:
         try:
             content = json.loads(found["aurum.chunk"])
             named = content["selection"]
+            parts = {int(partition): int(count) for partition, count in content["parts"].items()}
             return cls(
                 Chunk(
                     content["dataset"],
@@ -101,7 +112,11 @@ class Marker:
                 content["attempt"],
                 datetime.fromisoformat(content["ingested_at"]) if content["ingested_at"] else None,
                 Origin(content["origin"]),
-                {int(partition): int(count) for partition, count in content["parts"].items()},
+                parts,
+                # Markers of before they told these: a message was a row, unless it was an Arrow stream.
+                content.get("rows", sum(parts.values())),
+                content.get("revision", ""),
+                days_of_plain(content.get("days", ())),
             )
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"a marker that cannot be read: {error!r}") from error

@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
+from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
 from aurum_etl.exports import ddl
 from aurum_etl.receipt import Written
-from aurum_etl.sinks.base import Position, demand_contract, ingested_at
+from aurum_etl.sinks.base import Position, demand_contract
+from aurum_etl.sinks.timescale import ledger
 from aurum_etl.sinks.timescale.connection import (
     ADVICE,
     LOCK_SECONDS,
@@ -33,7 +34,6 @@ from aurum_etl.sinks.timescale.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
 
     import pyarrow as pa
     from adbc_driver_manager.dbapi import Connection
@@ -41,9 +41,12 @@ if TYPE_CHECKING:
     from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.dataset import Dataset
+    from aurum_etl.receipt import Day
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Progress
+    from aurum_etl.sinks.ledger import Held
     from aurum_etl.spec import TimescaleSpec
+    from aurum_etl.window import Window
 
 _BATCH_ROWS = 8192
 
@@ -119,7 +122,7 @@ class TimescaleSink:
                 _lock(connection, scope)
                 if progress is not None:
                     _step(connection, progress)
-                number = _enter(connection, table, scope, attempt)
+                number = ledger.enter(connection, table, scope, attempt)
                 self._replace(connection, table, scope, places, number, self._tables.layout)
         except BaseException:
             drop(connection)
@@ -139,6 +142,17 @@ class TimescaleSink:
         with self._session() as connection, self._told("the position was not kept", CommitFailed):
             _step(connection, progress)
             connection.commit()
+
+    def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
+        """See `Sink.held`: what the ledger says of the chunks that still have at least one row."""
+        contracts = self._contracts.values() if dataset is None else [dataset.contract]
+        with self._session() as connection, self._told("cannot be asked what it holds"):
+            return [each for contract in contracts for each in ledger.held(connection, contract, dataset, window)]
+
+    def days(self, scope: Scope) -> tuple[Day, ...]:
+        """See `Sink.days`: summed up on the server."""
+        with self._session() as connection, self._told(f"cannot be asked for the days of {scope.chunk.key}"):
+            return ledger.days(connection, scope, _owned_by(scope))
 
     def landed(self, scope: Scope, attempt: str) -> bool:
         """Whether that attempt at the chunk is what the database holds.
@@ -285,25 +299,6 @@ class _Staged:
             ) from error
         if not landed:
             raise CommitFailed(f"timescale: {key} was not committed: {told}") from error
-
-
-def _enter(connection: Connection, table: pa.Table, scope: Scope, attempt: str) -> int:
-    """The chunk's number in the ledger, which stays the same from attempt to attempt."""
-    instant: datetime | None = ingested_at(table)
-    ((number,),) = ask(
-        connection,
-        "insert into iso_chunk (chunk_key, kind, attempt, ingested_at, rows, contract_version, committed_at) "
-        "values ($1, $2, $3, $4::timestamptz, $5, $6, now()) on conflict (chunk_key) do update set "
-        "attempt = excluded.attempt, ingested_at = excluded.ingested_at, rows = excluded.rows, "
-        "contract_version = excluded.contract_version, committed_at = excluded.committed_at returning number",
-        scope.chunk.key,
-        scope.contract.kind,
-        attempt,
-        instant and instant.isoformat(),
-        table.num_rows,
-        CONTRACT_VERSION,
-    )
-    return int(number)
 
 
 def _step(connection: Connection, progress: Progress) -> None:

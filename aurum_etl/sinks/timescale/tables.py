@@ -34,7 +34,8 @@ class Tables:
 
         Raises: SinkUnavailable if there is something of another shape, or a right is missing.
         """
-        if not all(self._is_made(connection, contract) for contract in self._contracts.values()):
+        made = [self._is_made(connection, contract) for contract in self._contracts.values()]
+        if not all(made) or "content" not in _columns(connection, "iso_chunk"):
             self._make(connection)
         _prove_rights(connection, self._contracts.values())
 
