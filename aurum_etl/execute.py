@@ -136,14 +136,19 @@ class _Execution:
         self._told = ""
 
     def run(self) -> Ending:
-        with _signals(self._interrupt):
-            while True:
-                self._look()
-                tasks = self._next()
-                if not (tasks or self._running) and (self._ending or not (self._waiting or self._again)):
-                    return self._ending or Ending.FINISHED
-                self._start(tasks)
-                self._take(self._come())
+        try:
+            with _signals(self._interrupt):
+                while True:
+                    self._look()
+                    tasks = self._next()
+                    if not (tasks or self._running) and (self._ending or not (self._waiting or self._again)):
+                        return self._ending or Ending.FINISHED
+                    self._start(tasks)
+                    self._take(self._come())
+        except BaseException:
+            # Nobody would put on record what comes of the others.
+            self._executor.stop()
+            raise
 
     def _interrupt(self) -> None:
         self._interrupted.set()
@@ -215,12 +220,14 @@ class _Execution:
         """Put what has ended on record, and say when it is tried again."""
         receipts: list[tuple[Receipt, float | None]] = []
         again: list[tuple[Chunk, datetime]] = []
+        crashes: list[BaseException] = []
         for task, result in came:
             self._running.discard(task.chunk.key)
             if isinstance(result, Stopped):
                 continue
             if isinstance(result, BaseException):
-                raise result
+                crashes.append(result)
+                continue
             wait = self._next_try(task, result[0])
             if wait is not None:
                 again.append((task.chunk, datetime.now(UTC) + timedelta(seconds=wait)))
@@ -229,6 +236,8 @@ class _Execution:
             self._book.note([receipt for receipt, _ in receipts], (), again)
         for receipt, wait in receipts:
             self._watcher.ended(receipt, wait)
+        if crashes:
+            raise crashes[0]
 
     def _next_try(self, task: Task, receipt: Receipt) -> float | None:
         """Seconds until the chunk is tried again; None if it is settled, or given up."""

@@ -32,7 +32,7 @@ from aurum_etl.spec import Spec, load_spec
 from aurum_etl.telemetry import logger
 from aurum_etl.watermarks import Store
 from aurum_etl.watermarks.jobs import SETTLED, ChunkState, Event, Job, JobChunk, Jobs, JobState, JobStatus
-from aurum_etl.window import Window, intersect
+from aurum_etl.window import Window, intersect, merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,8 +153,7 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
     settings = settings or read_settings()
     jobs = jobs_of(settings)
     job = jobs.job(name)
-    if jobs.last(job) is Event.CANCELLED:
-        raise UsageError(f"{job.id}: was cancelled; plan what is left of it with a backfill of the same days")
+    _demand_not_cancelled(jobs, job)
     options = job.options
     spec = Spec.model_validate_json(job.content)
     flags = Flags(
@@ -173,8 +172,14 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
         place=Place(**options["place"]),
     )
     prepared = fit_out(spec, flags, settings)
+    plan = Plan(job.dataset, job.window, _left(job, prepared, rerun), prepared.requests_per_minute)
+    return Resumption(job, replace(prepared, plan=plan), reload)
+
+
+def _left(job: Job, prepared: Prepared, rerun: Rerun | None) -> tuple[Planned, ...]:
+    """The chunks that are left of a job, as they were planned."""
     settled, _ = settled_by(prepared)
-    left = [
+    return tuple(
         Planned(
             each.planned.chunk,
             Reason(each.planned.reason),
@@ -182,11 +187,9 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
             each.planned.rows,
             each.planned.bytes,
         )
-        for each in jobs.chunks(job)
+        for each in jobs_of(prepared.settings).chunks(job)
         if _is_left(each.state, each.planned, settled, rerun)
-    ]
-    plan = Plan(job.dataset, job.window, tuple(left), prepared.requests_per_minute)
-    return Resumption(job, replace(prepared, plan=plan), reload)
+    )
 
 
 def _is_left(state: ChunkState, planned: JobChunk, settled: Sequence[Window], rerun: Rerun | None) -> bool:
@@ -204,6 +207,11 @@ def _is_left(state: ChunkState, planned: JobChunk, settled: Sequence[Window], re
     return rerun is None or state is not ChunkState.FAILED
 
 
+def _demand_not_cancelled(jobs: Jobs, job: Job) -> None:
+    if jobs.last(job) is Event.CANCELLED:
+        raise UsageError(f"{job.id}: was cancelled; plan what is left of it with a backfill of the same days")
+
+
 def go_on(resumed: Resumption, watcher: Watcher = UNWATCHED) -> tuple[Ending, JobStatus]:
     """Carry out what is left of a job, until it is done, paused for good, cancelled or interrupted.
 
@@ -214,12 +222,15 @@ def go_on(resumed: Resumption, watcher: Watcher = UNWATCHED) -> tuple[Ending, Jo
     job, prepared, reload = resumed.job, resumed.prepared, resumed.reload
     jobs = jobs_of(prepared.settings)
     with jobs.running(job):
+        # Another process may have been at it since it was decided what is left.
+        _demand_not_cancelled(jobs, job)
+        left = _left(job, prepared, reload.rerun)
         jobs.happened(job, Event.STARTED)
         ending = Ending.INTERRUPTED
         try:
             ending = carry_out(
                 prepared,
-                [Task(each.chunk) for each in prepared.plan.chunks],
+                [Task(each.chunk) for each in left],
                 _JobBook(jobs, job),
                 Persistence(reload.attempts, stops=reload.on_failure is OnFailure.STOP),
                 watcher,
@@ -227,7 +238,7 @@ def go_on(resumed: Resumption, watcher: Watcher = UNWATCHED) -> tuple[Ending, Jo
                 place=reload.place,
             )
         finally:
-            if ending is Ending.INTERRUPTED:
+            if ending is Ending.INTERRUPTED and jobs.last(job) is not Event.CANCELLED:
                 jobs.happened(job, Event.INTERRUPTED)
         if ending in (Ending.FINISHED, Ending.FAILED):
             agreed, detail = _reconciled(job, prepared) if reload.reconciles else (True, "")
@@ -316,15 +327,14 @@ _ORDERS: dict[Event | None, Order] = {Event.PAUSED: Order.PAUSE, Event.CANCELLED
 
 def _refuse_to_do_twice(jobs: Jobs, chunks: Sequence[Chunk]) -> None:
     """Two processes at work on the same chunk would each do it."""
-    for status in jobs.statuses():
-        job = status.job
-        if job.dataset != chunks[0].dataset or not jobs.is_running(job.id):
+    for job in jobs.jobs():
+        if job.dataset != chunks[0].dataset or not job.selection.meets(chunks[0].selection):
             continue
-        if not job.selection.meets(chunks[0].selection):
+        if not jobs.is_running(job.id):
             continue
-        busy = [each.planned.chunk for each in jobs.chunks(job) if each.state not in SETTLED]
+        busy = merge(each.planned.chunk.window for each in jobs.chunks(job) if each.state not in SETTLED)
         for chunk in chunks:
-            if any(intersect(chunk.window, other.window) for other in busy):
+            if any(intersect(chunk.window, window) for window in busy):
                 raise UsageError(
                     f"{chunk.key}: job {job.id}, which runs, has that before it; wait for it, or cancel it"
                 )

@@ -287,6 +287,22 @@ def test_processes_that_append_at_once_lose_nothing(store: Store) -> None:
     assert [each["number"] for each in store.tables()["receipts"].to_pylist()] == list(range(1, 16))
 
 
+def test_threads_that_append_at_once_lose_nothing(store: Store) -> None:
+    """They share the lock that keeps other processes out."""
+
+    def append(first: int) -> None:
+        for number in range(5):
+            Store(store.path).append(receipt(day(first + number)))
+
+    threads = [threading.Thread(target=append, args=(5 * each,)) for each in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert [each["number"] for each in store.tables()["receipts"].to_pylist()] == list(range(1, 21))
+    assert len({each.chunk for each in store.receipts()}) == 20
+
+
 @pytest.mark.parametrize("content", [b"no database at all", b"\0" * 20_000])
 def test_a_damaged_file_is_told_with_the_way_out(store: Store, content: bytes) -> None:
     store.path.parent.mkdir()

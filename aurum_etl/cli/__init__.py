@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from aurum_etl.cli.backfill import backfill
-from aurum_etl.cli.base import EXIT_CODES, console_of, receipt_document, shortened, watched, with_json
+from aurum_etl.cli.base import EXIT_CODES, console_of, leave, receipt_document, shortened, watched, with_json
 from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
@@ -595,9 +595,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _tell(as_json, "Interrupted", "interrupted; what was committed is recorded, the rest is not there")
-        sys.stdout.flush()
-        # Not `sys.exit`: that would wait for threads that have not ended in time.
-        os._exit(EXIT_INTERRUPTED)
+        leave(EXIT_INTERRUPTED)
 
 
 def _interrupt(*_: object) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, watched, with_json
-from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK
+from aurum_etl.cli.base import EXIT_CODES, console_of, leave, watched, with_json
+from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -265,10 +265,10 @@ def _go_on(resumed: Resumption, console: Console) -> None:
     _show(status, chunks, console)
     if ending is Ending.INTERRUPTED:
         click.echo(f"go on with: aurum-etl backfill resume {job.id}", err=True)
-        raise KeyboardInterrupt
+        leave(EXIT_INTERRUPTED)
     failed = [each.error for each in chunks if each.state is ChunkState.FAILED]
     code = exit_code(failed, len(chunks) - _settled(status), len(chunks))
-    sys.exit(code or (EXIT_OK if status.state is JobState.COMPLETED else EXIT_CHUNK_FAILED))
+    leave(code or (EXIT_OK if status.state is JobState.COMPLETED else EXIT_CHUNK_FAILED))
 
 
 def _nothing_to_do(prepared: Prepared, console: Console) -> None:

@@ -7,6 +7,8 @@ transaction, and whoever meets a lock waits: `status` answers while a run goes o
 from __future__ import annotations
 
 import os
+import threading
+from collections import defaultdict
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -99,6 +101,10 @@ _GROWN = (
 """Columns that receipts got with each version after the first."""
 
 
+_ALONE: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+"""By file: threads of one process share DuckDB's lock on it, and two of them would count on from the same number."""
+
+
 class StoreFile:
     """A DuckDB file that is open for the moment of a transaction."""
 
@@ -120,6 +126,11 @@ class StoreFile:
 
         Raises: WatermarkError if the file cannot be had, or is none of ours.
         """
+        with _ALONE[self.path.absolute()], self._transaction(create=create) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, create: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
         memory = not create and not self.path.exists()
@@ -168,6 +179,16 @@ class StoreFile:
         return connection
 
     def _check_version(self, connection: duckdb.DuckDBPyConnection) -> None:
+        import duckdb
+
+        try:
+            # What DuckDB tells of columns takes longer than all else that a transaction does.
+            found = connection.execute("select application, version from meta").fetchall()
+            if found == [("aurum_etl", SCHEMA_VERSION)]:
+                return
+        except (duckdb.CatalogException, duckdb.BinderException):
+            connection.rollback()
+            connection.begin()
         columns = set(
             connection.execute("select table_name, column_name from duckdb_columns() where not internal").fetchall()
         )

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import tenacity
+
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.errors import UsageError
 from aurum_etl.watermarks import insert, instant, window
@@ -135,8 +137,9 @@ class Event(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     ENDED = "ended"
+    """Of a job: nothing is left to do, or nothing more is to be done. Of a chunk: its receipt is there."""
     DIFFERED = "differed"
-    """It ended, and a store does not hold what the receipts say."""
+    """Of a job: it ended, and a store does not hold what the receipts say."""
     BEGUN = "begun"
     """Of a chunk: somebody works on it."""
     AGAIN = "again"
@@ -203,18 +206,15 @@ class Jobs:
 
     def statuses(self, ids: Sequence[str] | None = None) -> list[JobStatus]:
         """How jobs stand, newest first."""
-        return [
-            _status(job, self.chunks(job), *self._history(job)) for job in self.jobs() if ids is None or job.id in ids
-        ]
+        jobs = [job for job in self.jobs() if ids is None or job.id in ids]
+        names = [job.id for job in jobs]
+        histories, totals = self._as_they_stand(names, f"with {_CHUNKS} {_TOTALS}")
+        return [_status(job, histories[job.id], totals[job.id]) for job in jobs]
 
     def chunks(self, job: Job) -> list[ChunkStatus]:
         """How the chunks of a job stand, in the order of the plan."""
-        alive = self.is_running(job.id)
-        with self._store.reading() as connection:
-            if connection is None:
-                return []
-            rows = connection.execute(_CHUNKS, [job.id, job.id, job.id]).fetchall()
-        return [_chunk(job, row, alive=alive) for row in rows]
+        _, rows = self._as_they_stand([job.id], f"with {_CHUNKS} select * from chunks order by place")  # noqa: S608 - ours
+        return [_chunk(job, row) for row in rows[job.id]]
 
     def note(
         self,
@@ -224,7 +224,8 @@ class Jobs:
         again: Sequence[tuple[Chunk, datetime]] = (),
     ) -> None:
         """Append receipts and what happened to chunks, in one transaction."""
-        events = [(Event.BEGUN, chunk.key, "") for chunk in begun]
+        events = [(Event.ENDED, receipt.chunk.key, "") for receipt in receipts]
+        events += [(Event.BEGUN, chunk.key, "") for chunk in begun]
         events += [(Event.AGAIN, chunk.key, when.isoformat()) for chunk, when in again]
         with self._store.transaction() as connection:
             insert(connection, receipts)
@@ -238,8 +239,13 @@ class Jobs:
 
     def last(self, job: Job) -> Event | None:
         """What last happened to the job as a whole; None if nothing has."""
-        last, _, _, _, _ = self._history(job)
-        return last
+        with self._store.reading() as connection:
+            if connection is None:
+                return None
+            found = connection.execute(
+                "select event from job_events where job = ? and chunk_key = '' order by number desc limit 1", [job.id]
+            ).fetchall()
+        return Event(found[0][0]) if found else None
 
     @contextmanager
     def running(self, job: Job) -> Iterator[None]:
@@ -250,7 +256,7 @@ class Jobs:
         descriptor = os.open(self._lock(job.id), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _held_alone(descriptor)
             except BlockingIOError:
                 raise UsageError(f"{job.id}: another process runs it") from None
             yield
@@ -274,30 +280,45 @@ class Jobs:
     def _lock(self, job_id: str) -> Path:
         return self._locks / f"{job_id}.lock"
 
-    def _history(self, job: Job) -> tuple[Event | None, str, datetime | None, datetime | None, bool]:
-        """What last happened to it and its detail, when it first started and last ended, and whether it runs."""
+    def _as_they_stand(
+        self, names: Sequence[str], sql: str
+    ) -> tuple[dict[str, _History], dict[str, list[tuple[Any, ...]]]]:
+        """What happened to each of the jobs, and the answer's rows of each.
+
+        Locks are no part of the store: if a process came or went meanwhile, what was read may be from before or after.
+        """
+        while True:
+            alive = {name for name in names if self.is_running(name)}
+            histories, rows = self._read(names, alive, sql)
+            if alive == {name for name in names if self.is_running(name)}:
+                return histories, rows
+
+    def _read(
+        self, names: Sequence[str], alive: set[str], sql: str
+    ) -> tuple[dict[str, _History], dict[str, list[tuple[Any, ...]]]]:
+        events: list[tuple[Any, ...]] = []
+        rows: list[tuple[Any, ...]] = []
         with self._store.reading() as connection:
-            found: list[tuple[Any, ...]] = []
             if connection is not None:
-                found = connection.execute(
-                    "select event, detail, epoch_us(happened_at) from job_events where job = ? and chunk_key = '' "
-                    "order by number",
-                    [job.id],
-                ).fetchall()
-        started = [when for event, _, when in found if event == Event.STARTED]
-        ended = [
-            when
-            for event, _, when in found
-            if event in (Event.ENDED, Event.DIFFERED, Event.INTERRUPTED, Event.CANCELLED)
-        ]
-        last, detail = (Event(found[-1][0]), str(found[-1][1])) if found else (None, "")
-        return (
-            last,
-            detail,
-            instant(started[0]) if started else None,
-            instant(ended[-1]) if ended else None,
-            self.is_running(job.id),
-        )
+                events = connection.execute(_HISTORY, {"jobs": list(names)}).fetchall()
+                rows = connection.execute(sql, {"jobs": list(names), "alive": list(alive)}).fetchall()
+        happened = {job: (Event(last), detail, started, ended) for job, last, detail, started, ended in events}
+        histories = {name: _History(name in alive, *happened.get(name, ())) for name in names}
+        by_job: dict[str, list[tuple[Any, ...]]] = {name: [] for name in names}
+        for job, *row in rows:
+            by_job[job].append(tuple(row))
+        return histories, by_job
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What happened to a job as a whole."""
+
+    alive: bool
+    last: Event | None = None
+    detail: str = ""
+    started: int | None = None
+    ended: int | None = None
 
 
 _JOB = (
@@ -305,20 +326,46 @@ _JOB = (
     "epoch_us(created_at)"
 )
 
+_HISTORY = """
+select job, max_by(event, number), max_by(detail, number), epoch_us(min(happened_at) filter (where event = 'started')),
+       epoch_us(max(happened_at) filter (where event in ('ended', 'differed', 'interrupted', 'cancelled')))
+from job_events where list_contains($jobs, job) and chunk_key = '' group by job"""
+
+# What a process had in work when it died is in work no more: only what happened since the last start tells of now.
 _CHUNKS = """
-with tried as (
-        select chunk_key, count(*) as attempts, max(number) as newest from receipts where job = ? group by chunk_key),
+    tried as (
+        select job, chunk_key, count(*) as attempts, max(number) as newest
+        from receipts where list_contains($jobs, job) group by all),
+    starts as (
+        select job, max(number) as number
+        from job_events where list_contains($alive, job) and chunk_key = '' and event = 'started' group by job),
     happened as (
-        select chunk_key, max(number) filter (where event = 'begun') as begun,
-               count(*) filter (where event = 'begun') as times,
-               max_by(detail, number) filter (where event = 'again') as again
-        from job_events where job = ? and chunk_key <> '' group by chunk_key)
-select c.chunk_key, epoch_us(c.window_start), epoch_us(c.window_end), c.reason, c.requests, c.rows, c.bytes,
-       coalesce(t.attempts, 0), coalesce(h.times, 0), h.again,
-       r.outcome, r.rows_committed, r.rows_rejected, r.bytes, r.seconds, r.error
-from job_chunks c left join tried t using (chunk_key) left join happened h using (chunk_key)
-     left join receipts r on r.number = t.newest
-where c.job = ? order by c.place"""
+        select job, chunk_key, max_by(event, e.number) as last, max_by(detail, e.number) as detail
+        from job_events e join starts s using (job) where chunk_key <> '' and e.number > s.number group by all),
+    chunks as (
+        select c.job, c.place, epoch_us(c.window_start), epoch_us(c.window_end), c.reason, c.requests, c.rows, c.bytes,
+               case when h.last = 'begun' then 'running'
+                    when h.last = 'again' then 'retrying'
+                    else coalesce(r.outcome, 'pending') end as state,
+               coalesce(t.attempts, 0), coalesce(r.rows_committed, 0) as committed,
+               coalesce(r.rows_rejected, 0), coalesce(r.bytes, 0) as received, coalesce(r.seconds, '{}'), r.error,
+               case when h.last = 'again' then h.detail end
+        from job_chunks c left join tried t using (job, chunk_key) left join happened h using (job, chunk_key)
+             left join receipts r on r.number = t.newest
+        where list_contains($jobs, c.job))"""
+
+_TOTALS = "select job, state, count(*), sum(committed), sum(received) from chunks group by all"
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(BlockingIOError),
+    wait=tenacity.wait_random(0.01, 0.1),
+    stop=tenacity.stop_after_delay(1.0),
+    reraise=True,
+)
+def _held_alone(descriptor: int) -> None:
+    """Take the lock; who only looks whether it is free holds it for a moment as well."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _append(connection: duckdb.DuckDBPyConnection, job: str, event: Event, chunk_key: str, detail: str) -> None:
@@ -342,59 +389,41 @@ def _job(row: tuple[Any, ...]) -> Job:
     )
 
 
-def _chunk(job: Job, row: tuple[Any, ...], *, alive: bool) -> ChunkStatus:
-    _, start, end, reason, requests, rows, size, attempts, begun, again, *receipt = row
-    outcome, committed, rejected, received, seconds, error = receipt
-    planned = JobChunk(Chunk(job.dataset, job.selection, window(start, end)), reason, requests, rows, size)
-    if begun > attempts and alive:
-        state = ChunkState.RUNNING
-    elif outcome is None:
-        state = ChunkState.PENDING
-    else:
-        state = ChunkState(outcome)
-    next_try = None
-    if state is ChunkState.FAILED and alive and again and datetime.fromisoformat(again) > datetime.now(UTC):
-        state, next_try = ChunkState.RETRYING, datetime.fromisoformat(again)
+def _chunk(job: Job, row: tuple[Any, ...]) -> ChunkStatus:
+    _, start, end, reason, requests, rows, size, state, attempts, committed, rejected, received, *rest = row
+    seconds, error, next_try = rest
     return ChunkStatus(
-        planned=planned,
-        state=state,
+        planned=JobChunk(Chunk(job.dataset, job.selection, window(start, end)), reason, requests, rows, size),
+        state=ChunkState(state),
         attempts=attempts,
-        rows=committed or 0,
-        rejected=rejected or 0,
-        bytes=received or 0,
-        seconds=json.loads(seconds) if seconds else {},
+        rows=committed,
+        rejected=rejected,
+        bytes=received,
+        seconds=json.loads(seconds),
         error=error,
-        next_try=next_try,
+        next_try=datetime.fromisoformat(next_try) if next_try else None,
     )
 
 
-def _status(
-    job: Job,
-    chunks: Sequence[ChunkStatus],
-    last: Event | None,
-    detail: str,
-    started_at: datetime | None,
-    ended_at: datetime | None,
-    alive: bool,
-) -> JobStatus:
-    counts = {state: sum(each.state is state for each in chunks) for state in ChunkState}
-    state, why = _state(last, counts, alive=alive)
+def _status(job: Job, history: _History, totals: Sequence[tuple[Any, ...]]) -> JobStatus:
+    counts = {ChunkState(state): count for state, count, _, _ in totals}
+    state, why = _state(history.last, counts, alive=history.alive)
     return JobStatus(
         job=job,
         state=state,
-        detail=why or detail,
-        started_at=started_at,
-        ended_at=None if alive else ended_at,
-        counts={state: count for state, count in counts.items() if count},
-        rows=sum(each.rows for each in chunks),
-        bytes=sum(each.bytes for each in chunks),
+        detail=why or history.detail,
+        started_at=instant(history.started) if history.started else None,
+        ended_at=instant(history.ended) if history.ended and not history.alive else None,
+        counts={each: counts[each] for each in ChunkState if each in counts},
+        rows=sum(int(rows) for _, _, rows, _ in totals),
+        bytes=sum(int(received) for _, _, _, received in totals),
     )
 
 
 def _state(last: Event | None, counts: Mapping[ChunkState, int], *, alive: bool) -> tuple[JobState, str]:
     """How a job stands, and why, by what last happened to it."""
-    settled = sum(counts[state] for state in SETTLED)
-    ending = "its running chunks are ending" if alive and counts[ChunkState.RUNNING] else ""
+    settled = sum(counts.get(state, 0) for state in SETTLED)
+    ending = "its running chunks are ending" if counts.get(ChunkState.RUNNING) else ""
     if last is Event.ENDED and settled == sum(counts.values()):
         return JobState.COMPLETED, ""
     if last in (Event.ENDED, Event.DIFFERED):

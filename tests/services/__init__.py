@@ -372,6 +372,60 @@ def address(name: str) -> dict[str, str]:
     return found
 
 
+class Own:
+    """A server of a test's own, which can be killed and comes up again with the same data at the same place."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name = name
+        self._folder = folder
+        self._pids: list[int] = []
+        self._command: tuple[str, ...] = ()
+        self.address = SERVERS[name](folder / name, functools.partial(self._keep))
+
+    def _keep(self, *command: str) -> None:
+        self._command = tuple(map(str, command))
+        self.start()
+
+    def start(self) -> None:
+        """Start it; whoever needs it finds out when it answers."""
+        _keep(self._name, self._folder, self._pids, *self._command)
+
+    def kill(self) -> None:
+        """As the kernel would where memory is short; returns when it is gone."""
+        pid = self._pids.pop()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        # PostgreSQL as another user is the child of what makes it that user's.
+        grandchildren = [Path(f"/proc/{child}/task/{child}/children").read_text().split() for child in children]
+        servers = grandchildren[0] if self._command[0] == "runuser" else children
+        for each in servers:
+            os.kill(int(each), signal.SIGKILL)
+        while any(Path(f"/proc/{each}").exists() for each in (*servers, pid)):
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Let it end."""
+        for pid in self._pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
+@contextmanager
+def own(name: str) -> Iterator[Own]:
+    """A server that nobody else uses.
+
+    Raises: Missing if it can't be had here.
+    """
+    folder = Path(tempfile.mkdtemp(dir=os.environ[RUN], prefix="own-"))
+    folder.chmod(0o755)
+    server = Own(name, folder)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
 @contextmanager
 def run() -> Iterator[Path]:
     """A run: servers that are asked for inside end with it."""

@@ -31,6 +31,7 @@ from tests.frames import DAY, rows, scope
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NEXT = date(2026, 7, 15)
 SPEC = TimescaleSpec(kind="timescale")
 
 
@@ -144,6 +145,16 @@ def test_a_connection_that_the_server_ends_is_a_failed_commit(database: str, sin
     with pytest.raises(CommitFailed):
         staged.commit()
     assert sink.stage(rows(scope(), "A"), scope()).commit().rows == 24
+
+
+def test_connections_that_a_restart_has_ended_cost_no_chunk_its_attempt(database: str, sink: TimescaleSink) -> None:
+    together = [sink.stage(rows(scope(LMP_DAY_AHEAD, day), "A"), scope(LMP_DAY_AHEAD, day)) for day in (DAY, NEXT)]
+    for each in together:
+        each.commit()
+    ended = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+    assert len(ask(database, f"{ended} and pid <> pg_backend_pid()")) == 2
+    sink.stage(rows(scope(), "A", price=2.0), scope()).commit()
+    assert ask(database, "select price_total, count(*) from iso_lmp group by 1 order by 1") == [(1.0, 24), (2.0, 24)]
 
 
 def test_an_outcome_that_nobody_can_look_up_is_told(sink: TimescaleSink, monkeypatch: pytest.MonkeyPatch) -> None:

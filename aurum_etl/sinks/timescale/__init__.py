@@ -25,6 +25,7 @@ from aurum_etl.sinks.timescale.connection import (
     do,
     drop,
     explain,
+    lives,
     number_of,
     quoted,
     with_defaults,
@@ -173,9 +174,11 @@ class TimescaleSink:
         return explain(error, self._dsn)
 
     def _connect(self) -> Connection:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while (idle := self._taken()) is not None:
+            # A server that was restarted has left dead ones, and each would cost a chunk its attempt.
+            if lives(idle):
+                return idle
+            drop(idle)
         from adbc_driver_postgresql import dbapi
 
         with self._told("cannot be reached"):
@@ -189,6 +192,10 @@ class TimescaleSink:
             )
             connection.commit()
         return connection
+
+    def _taken(self) -> Connection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
 
     @contextmanager
     def _session(self) -> Iterator[Connection]:

@@ -57,6 +57,16 @@ def do(connection: Connection, *statements: str, parameters: tuple[object, ...] 
             cursor.execute(statement, parameters)
 
 
+def lives(connection: Connection) -> bool:
+    """Whether the server still answers on it."""
+    try:
+        ask(connection, "select 1")
+        connection.rollback()
+    except Exception:  # noqa: BLE001 - whatever it is, it is of no use
+        return False
+    return True
+
+
 def drop(connection: Connection) -> None:
     """Let go of a connection that may be broken; the server rolls back what it had begun."""
     with suppress(Exception):

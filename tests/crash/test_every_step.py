@@ -1,0 +1,49 @@
+"""A job is killed at every step, with every store; another process goes on with it, and there is one copy."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.crash.home import Home
+
+ALL = ("iceberg", "timescale", "kafka")
+OF_ALL = [
+    *(f"staged {kind}" for kind in ALL),
+    *(f"committed {kind}" for kind in ALL),
+    "before fetch",
+    "after fetch",
+    "receipt inserted",
+    "receipt noted",
+    "begun",
+]
+
+
+@pytest.mark.parametrize("point", OF_ALL)
+def test_a_kill_loses_nothing_and_doubles_nothing(home: Callable[..., Home], point: str) -> None:
+    """The second of four chunks, with three in work: what has a receipt is not even asked for again."""
+    at = home(*ALL)
+    job = at.child("--kill", point, "--nth", 2, code=-signal.SIGKILL)
+    before, asked = {each.chunk.key for each in at.settled()}, at.asked()
+    at.child("--job", job)
+    at.assert_one_copy(job, kills=1)
+    again = {day: count - asked[day] for day, count in at.asked().items()}
+    assert sum(again.values()) == at.days - len(before)
+    assert sum(count - 1 for count in at.asked().values()) <= 3, "no more than what was in work is done twice"
+
+
+@pytest.mark.parametrize("kinds", [*((kind,) for kind in ALL), ALL], ids="+".join)
+def test_any_number_of_kills_ends_with_one_copy(home: Callable[..., Home], kinds: tuple[str, ...]) -> None:
+    """One after the other, so that each process finds what several have left."""
+    at = home(*kinds, days=3)
+    kills = (f"staged {kinds[-1]}", f"committed {kinds[0]}", *(("receipt inserted",) if kinds == ALL else ()))
+    job = at.child("--kill", kills[0], code=-signal.SIGKILL)
+    for point in kills[1:]:
+        at.child("--job", job, "--kill", point, code=-signal.SIGKILL)
+    at.child("--job", job)
+    at.assert_one_copy(job, kills=len(kills))
