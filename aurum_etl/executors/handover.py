@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
     from aurum_etl.chunk import Scope
     from aurum_etl.dataset import Dataset
+    from aurum_etl.receipt import Day
     from aurum_etl.sinks.base import Sink, Staged
     from aurum_etl.sinks.iceberg import Handover
+    from aurum_etl.sinks.ledger import Held
+    from aurum_etl.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,14 @@ class HandingOver:
         staged = self._sink.stage(table, scope)
         return _HandingOver(staged, lambda: self._keep(self._sink.handed_over(staged)))
 
+    def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
+        """See `Sink.held`."""
+        return self._sink.held(dataset, window)
+
+    def days(self, scope: Scope) -> tuple[Day, ...]:
+        """See `Sink.days`."""
+        return self._sink.days(scope)
+
     def taken(self, receipts: Sequence[Receipt]) -> dict[str, Handover]:
         """What those receipts name, which is then no longer kept here."""
         attempts = [each.version for receipt in receipts for each in receipt.written if each.sink == self.kind]
@@ -74,7 +85,7 @@ class HandingOver:
         """Keep it until the receipt is there that it travels with."""
         with self._lock:
             self._handovers[handover.attempt] = handover
-        return Written(self.kind, "", handover.rows, handover.attempt)
+        return Written(self.kind, "", handover.entry.rows, handover.attempt)
 
 
 class _HandingOver:
