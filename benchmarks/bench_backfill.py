@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def _carry_out(flags: Flags, environment: dict[str, str]) -> None:
-    """A year into memory a month at a time, so that it does not have to fit."""
+    """Fetch everything, some days at a time, since what goes into memory stays there until a job ends."""
     assert flags.start
     assert flags.end
     settings = read_settings(environment)
@@ -158,7 +158,8 @@ def _print(told: dict[str, object], nodes: int) -> None:
         ("metadata_kb", "kB of table metadata", "flat"),
     ):
         print(f"| {words} | {first[name]:.3g} | {last[name]:.3g} | {last[name] / first[name]:.2f} | {aim} |")
-    print("\nby tenths: " + ", ".join(f"{each['seconds']:.2f} s/{each['peak_mb']:.0f} MB" for each in tenths))
+    print("\nby tenths, seconds / of them in commit / peak MB:", end=" ")
+    print(", ".join(f"{each['seconds']:.2f}/{each['commit']:.3f}/{each['peak_mb']:.0f}" for each in tenths))
 
 
 if __name__ == "__main__":
