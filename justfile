@@ -53,6 +53,18 @@ bench-isos *arguments:
 bench-stores *arguments:
     uv run --group dev --group bench python -m benchmarks.bench_stores {{ arguments }}
 
+# A year as one backfill: whether a chunk costs the same after many.
+bench-backfill *arguments:
+    uv run --group dev python -m benchmarks.bench_backfill {{ arguments }}
+
+# What status, plan and gaps take with 100,000 receipts on record.
+bench-records *arguments:
+    uv run --group dev python -m benchmarks.bench_records {{ arguments }}
+
+# Measure workers of a Dask cluster against each other and against threads.
+bench-workers *arguments:
+    uv run --group dev python -m benchmarks.bench_workers {{ arguments }}
+
 # Seconds from clone to first row.
 bench-newcomer:
     uv run python -m benchmarks.bench_newcomer

@@ -1,7 +1,7 @@
 """The only way by which bytes come from an ISO: paced, retried, and every answer archived as it came.
 
-Libraries do the generic parts: httpx speaks HTTP, tenacity retries, pyrate-limiter  means is the
-adapter's: it looks at the content and says whether it is one.
+Libraries do the generic parts: httpx speaks HTTP, tenacity retries. What an answer means is the adapter's: it looks at the
+content and says whether it is one.
 """
 
 from __future__ import annotations

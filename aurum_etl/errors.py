@@ -17,6 +17,7 @@ AurumError
 │  │  └─ Overtaken            another drain has read on: stand back
 │  └─ CommitUnknown        look for the chunk key, then try again
 ├─ Stopped              the whole run is being stopped: the chunk is as if it had not begun
+├─ ClusterLost          the scheduler that the workers belong to has gone away: go on once it is back
 ├─ WatermarkError       the record of what is done cannot be read or written
 │  └─ RecordUnreadable     its file is damaged, or not of this program: rebuild it
 └─ ArchiveError         the archive holds no such answer, or it is damaged
@@ -150,6 +151,10 @@ class Stopped(AurumError):
     """The run is being stopped, and this chunk has given up."""
 
     exit_code = EXIT_INTERRUPTED
+
+
+class ClusterLost(AurumError):
+    """The scheduler of the workers can no longer be reached, so nobody knows what became of what they had in work."""
 
 
 class WatermarkError(AurumError):

@@ -296,17 +296,15 @@ def _partly(progress: _Progress, stores: int) -> Iterator[None]:
         yield
     except AurumError as error:
         if progress.written:
-            took = ", ".join(each.sink for each in progress.written)
-            progress.findings.append(
-                Finding(
-                    "every_store_took_it",
-                    Severity.WARNING,
-                    stores - len(progress.written),
-                    f"committed in {took} alone",
-                )
-            )
-            logger().warning("chunk.partly_committed", took=took, error=str(error))
+            progress.findings.append(taken_in_part(progress.written, stores - len(progress.written), error))
         raise
+
+
+def taken_in_part(written: Sequence[Written], lacking: int, error: AurumError) -> Finding:
+    """What is to be told of a chunk that those stores took, and as many others did not."""
+    took = ", ".join(each.sink for each in written)
+    logger().warning("chunk.partly_committed", took=took, error=str(error))
+    return Finding("every_store_took_it", Severity.WARNING, lacking, f"committed in {took} alone")
 
 
 @contextmanager

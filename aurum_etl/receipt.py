@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date, datetime
+    from datetime import date
 
     from aurum_etl.chunk import Chunk
 
@@ -123,3 +124,9 @@ class Receipt:
     def rows_committed(self) -> int:
         """Rows that every store of the run holds; 0 for a chunk that failed."""
         return self.rows_accepted if self.outcome in (Outcome.DONE, Outcome.QUARANTINED) else 0
+
+
+def not_begun(chunk: Chunk, origin: Origin, error: str) -> Receipt:
+    """The receipt of a chunk that nobody came to work on; `error` has the kind of error in front."""
+    now = datetime.now(UTC)
+    return Receipt(chunk, origin, Outcome.FAILED, now, now, 0, 0, 0, attempts=0, seconds={}, error=error)

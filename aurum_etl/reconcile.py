@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aurum_etl.chunk import scope_of
+from aurum_etl.window import Window, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,16 +81,40 @@ class Expected:
 def reconcile(receipts: Iterable[Receipt], dataset: Dataset, sinks: Iterable[Sink]) -> list[Difference]:
     """Where the stores are not as the receipts of the dataset say, and what could not be compared.
 
+    A store that cannot look at its rows, such as a topic, is taken at the word of what it keeps beside them.
+
     Shape:  receipts in any order; those of other datasets are passed over.
     Raises: SinkUnavailable if a store cannot be asked.
     """
     known = list(receipts)
     differences: list[Difference] = []
     for sink in sinks:
-        for each in expected(known, dataset, sink.kind):
-            found = sink.days(each.scope) if each.is_known and not each.is_gone else ()
+        wanted = expected(known, dataset, sink.kind)
+        word = _Word(sink, dataset, wanted)
+        for each in wanted:
+            found: Sequence[Day] | None = ()
+            if each.is_known and not each.is_gone:
+                found = sink.days(each.scope)
+                found = word.of(each.scope.chunk.key) if found is None else found
             differences += compared(each, found, sink.kind)
     return differences
+
+
+class _Word:
+    """What a store keeps beside the rows of chunks; it is asked once, if at all."""
+
+    def __init__(self, sink: Sink, dataset: Dataset, wanted: Sequence[Expected]) -> None:
+        self._sink = sink
+        self._dataset = dataset
+        self._windows = merge(each.scope.chunk.window for each in wanted)
+        self._days: dict[str, tuple[Day, ...]] | None = None
+
+    def of(self, chunk_key: str) -> Sequence[Day] | None:
+        """Its days; none where the store has no such chunk."""
+        if self._days is None:
+            span = Window(self._windows[0].start, self._windows[-1].end)
+            self._days = {each.key: each.days for each in self._sink.held(self._dataset, span)}
+        return self._days.get(chunk_key, ())
 
 
 def expected(receipts: Iterable[Receipt], dataset: Dataset, kind: str) -> list[Expected]:

@@ -109,13 +109,13 @@ class Settings:
         return folder
 
 
-def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment.
+def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | None = None) -> Settings:
+    """Settings from the environment; `home` is what `AURUM_HOME` is where it is not set.
 
     Raises: SpecError if a variable does not hold what it should; the message names it, its value and the choices.
     """
     variables = os.environ if environment is None else environment
-    home = Path(variables.get("AURUM_HOME") or "aurum-data").absolute()
+    home = Path(variables.get("AURUM_HOME") or home or "aurum-data").absolute()
     if "?" in str(home):
         # DuckDB takes what follows for options, and writes its log beside the folder.
         raise SpecError(f'AURUM_HOME: "{home}" has a question mark in it; choose a folder without one')

@@ -35,6 +35,15 @@ def configure(level: str, *, as_json: bool) -> None:
     )
 
 
+def manner() -> tuple[str, bool] | None:
+    """What `configure` was told, for telling another process; None if it was not called."""
+    if not structlog.is_configured():
+        return None
+    settings = structlog.get_config()
+    level = logging.getLevelName(structlog.get_logger().get_effective_level()).lower()
+    return level, isinstance(settings["processors"][-1], structlog.processors.JSONRenderer)
+
+
 def logger() -> FilteringBoundLogger:
     """The logger of all events."""
     log: FilteringBoundLogger = structlog.get_logger()

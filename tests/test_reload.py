@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aurum_etl.simulator import Fault, Simulator
+from aurum_etl.sinks.iceberg.catalog import close_catalog, open_catalog
 from tests.frames import spec
 from tests.test_cli import Shell
 
@@ -93,6 +94,43 @@ def test_the_first_failure_may_stop_everything(shell: Shell, simulator: Simulato
     job = shell.json("backfill", path, *JULY, "--attempts", "1", "--on-failure", "stop", "--newest-first", code=1)
     assert job["counts"] == {"done": 2, "failed": 1, "pending": 5}
     assert shell.json("backfill", "resume", job["job"])["state"] == "completed"
+
+
+def forget(settings: Settings, day: str) -> None:
+    """Somebody deletes the rows of a day behind our back."""
+    catalog = open_catalog(settings)
+    try:
+        catalog.load_table("iso.lmp").delete(f"operating_date = '{day}'")
+    finally:
+        close_catalog(catalog)
+
+
+def test_a_store_that_does_not_hold_what_its_receipts_say_is_told_when_a_job_ends(
+    shell: Shell, settings: Settings, tmp_path: Path
+) -> None:
+    path = spec(tmp_path)
+    job = shell.json("backfill", path, *JULY)
+    assert job["detail"] == "iceberg agrees with its receipts"
+    forget(settings, "2026-07-04")
+    job = shell.json("backfill", path, "--from", "2026-07-01", "--to", "2026-07-10", code=1)
+    assert (job["state"], job["detail"], job["counts"]) == ("partially_completed", "iceberg 1 days differ", {"done": 1})
+    assert "job.differs" in shell.err
+    assert "2026-07-04" in shell.err
+
+
+def test_gaps_are_filled_by_a_job_of_just_their_chunks(shell: Shell, settings: Settings, tmp_path: Path) -> None:
+    path, whole = spec(tmp_path), ("--from", "2026-07-01", "--to", "2026-07-10")
+    shell("backfill", path, *JULY)
+    forget(settings, "2026-07-04")
+    found = shell.json("gaps", path, *whole, code=1)
+    assert [(each["reason"], each["start"][:10]) for each in found["missing"]] == [
+        ("lost", "2026-07-04"),
+        ("missing", "2026-07-09"),
+    ]
+    job = shell.json("gaps", path, *whole, "--fill")
+    assert (job["state"], [each["reason"] for each in job["chunks"]]) == ("completed", ["lost", "missing"])
+    assert shell.json("gaps", path, *whole)["missing"] == []
+    assert rows(shell) == (9 * 48, 9 * 48)
 
 
 def test_a_paused_job_waits_and_a_resumed_one_goes_on(shell: Shell, simulator: Simulator, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -24,7 +25,9 @@ from pyiceberg.catalog.sql import SqlCatalog
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP, Column, ColumnType
 from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable
+from aurum_etl.receipt import Written
 from aurum_etl.settings import read_settings
+from aurum_etl.sinks import iceberg
 from aurum_etl.sinks.iceberg import ATTEMPT, CHUNK_KEY, IcebergSink, open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog
 from tests.frames import DAY, rows, scope
@@ -41,7 +44,9 @@ CHILD = """
 import os, signal, sys
 from datetime import date
 from tests.frames import *
+from aurum_etl.receipt import Written
 from aurum_etl.settings import read_settings
+from aurum_etl.sinks import iceberg
 from aurum_etl.sinks.iceberg import IcebergSink
 sink = IcebergSink(read_settings())
 sink.open()
@@ -367,8 +372,54 @@ def test_a_column_that_the_contract_has_grown_is_added(settings: Settings, sink:
 def test_chunks_that_are_committed_together_are_one_snapshot(settings: Settings, sink: IcebergSink) -> None:
     days = [scope(LMP_DAY_AHEAD, date(2026, 7, day)) for day in range(1, 11)]
     written = sink.commit_together([sink.stage(rows(of, "A"), of) for of in days])
-    assert len({each.version for each in written}) == len(table(settings).metadata.snapshots) == 1
+    assert (
+        len({each.version for each in written if isinstance(each, Written)})
+        == len(table(settings).metadata.snapshots)
+        == 1
+    )
     assert counted(settings) == 240
+
+
+def test_what_another_process_staged_is_adopted_and_committed_here(settings: Settings, sink: IcebergSink) -> None:
+    elsewhere = IcebergSink(settings)
+    elsewhere.open()
+    staged = elsewhere.stage(rows(scope(), "A", "B"), scope())
+    sent = pickle.dumps(elsewhere.handed_over(staged))
+    staged.discard()
+    elsewhere.close()
+    with pytest.raises(ValueError, match="committed once"):
+        staged.commit()
+    (written,) = sink.commit_together([sink.adopt(pickle.loads(sent), scope())])
+    assert isinstance(written, Written)
+    assert (written.rows, counted(settings)) == (48, 48)
+
+
+def test_files_of_another_table_are_not_adopted(settings: Settings, sink: IcebergSink, tmp_path: Path) -> None:
+    elsewhere = IcebergSink(replace(settings, home=tmp_path / "elsewhere"))
+    elsewhere.open()
+    handover = elsewhere.handed_over(elsewhere.stage(rows(scope(), "A"), scope()))
+    elsewhere.close()
+    with pytest.raises(SinkUnavailable, match=r"another table iso\.lmp"):
+        sink.adopt(handover, scope())
+
+
+def test_of_chunks_that_are_committed_together_each_has_its_own_outcome(
+    settings: Settings, sink: IcebergSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second attempt at the same chunk is a commit of its own: it fails, and the first is there."""
+    real, commits = iceberg._commit_once, []
+
+    def refuse_the_second(*arguments: Any) -> None:
+        commits.append(arguments)
+        if len(commits) > 1:
+            raise CommitUnknown("iceberg: nobody knows")
+        real(*arguments)
+
+    monkeypatch.setattr(iceberg, "_commit_once", refuse_the_second)
+    first, second = sink.commit_together([sink.stage(rows(scope(), "A", price=price), scope()) for price in (1.0, 2.0)])
+    assert isinstance(first, Written)
+    assert isinstance(second, CommitUnknown)
+    assert counted(settings) == 24
 
 
 def test_of_two_attempts_at_a_chunk_in_one_batch_the_later_one_stays(settings: Settings, sink: IcebergSink) -> None:

@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections import defaultdict
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import tenacity
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from aurum_etl.spec import IcebergSpec
     from aurum_etl.window import Window
 
-__all__ = ["ATTEMPT", "CHUNK_KEY", "NAMESPACE", "UNKNOWN", "IcebergSink", "open_catalog"]
+__all__ = ["ATTEMPT", "CHUNK_KEY", "NAMESPACE", "UNKNOWN", "Handover", "IcebergSink", "open_catalog"]
 
 CHUNK_KEY, ATTEMPT = "aurum.chunk_key", "aurum.attempt"
 UNKNOWN = "unknown"
@@ -75,6 +76,18 @@ _PROPERTIES = {
     # Conflicts are retried here, from fresh metadata, and not by the library.
     "commit.retry.num-retries": "0",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Staged files on their way to the process that commits them: all there is to know of them, and no connection."""
+
+    table: str
+    """The UUID of the table that they were written for."""
+    files: tuple[DataFile, ...]
+    entry: Entry
+    attempt: str
+    """Names the attempt in the snapshot that will hold it."""
 
 
 class IcebergSink:
@@ -162,7 +175,31 @@ class IcebergSink:
             raise
         except Exception as error:
             raise SinkUnavailable(f"iceberg: rows cannot be written to {self._warehouse}: {told(error)}") from error
-        return _Staged(self, target, files, scope, table, attempt, progress)
+        entry = Entry(scope.chunk, table.num_rows, ingested_at(table), Provenance.of(table))
+        return _Staged(self, target, files, scope, entry, attempt, progress)
+
+    def handed_over(self, staged: _Staged) -> Handover:
+        """What another process needs to commit what was staged here; from now on its files are that process's.
+
+        Raises: ValueError if it was committed or discarded already.
+        """
+        staged.demand_unsettled()
+        staged.settled = True
+        return Handover(str(staged.table.metadata.table_uuid), tuple(staged.files), staged.entry, staged.attempt)
+
+    def adopt(self, handover: Handover, scope: Scope) -> _Staged:
+        """What another process staged for that scope, as if it had been staged here.
+
+        Raises: SinkUnavailable if that process has another table by this name.
+        """
+        table = self._table(scope.contract)
+        if str(table.metadata.table_uuid) != handover.table:
+            raise SinkUnavailable(
+                f"iceberg: {scope.chunk.key} was written for another table {'.'.join(table.name())} than the one in "
+                f"{self._place}; give its process the same AURUM_HOME or AURUM_ICEBERG_URI as this one"
+            )
+        files = list(handover.files)
+        return _Staged(self, table, files, scope, handover.entry, handover.attempt, None)
 
     def position(self, group: str, topic: str) -> Position:
         """See `Drained.position`: a property of the topic's table, which no expiry takes away."""
@@ -250,12 +287,18 @@ class IcebergSink:
                 (self._waiting[kind] if batch and (alone or batch[0].progress) else batch).append(each)
             _commit_batch(batch, self._settings)
 
-    def commit_together(self, staged: Sequence[_Staged]) -> list[Written]:
-        """Commit many chunks, each table in as few snapshots as their scopes allow."""
+    def commit_together(self, staged: Sequence[_Staged]) -> list[Written | SinkError]:
+        """Commit many chunks, each table in as few snapshots as their scopes allow; what came of each of them."""
         for each in staged:
             each.demand_unsettled()
             self._waiting[each.scope.contract.kind].append(each)
-        return [each.commit() for each in staged]
+        came: list[Written | SinkError] = []
+        for each in staged:
+            try:
+                came.append(each.commit())
+            except SinkError as error:
+                came.append(error)
+        return came
 
 
 class _Staged:
@@ -267,7 +310,7 @@ class _Staged:
         table: Table,
         files: list[DataFile],
         scope: Scope,
-        rows: pa.Table,
+        entry: Entry,
         attempt: str,
         progress: Progress | None,
     ) -> None:
@@ -275,9 +318,7 @@ class _Staged:
         self.table = table
         self.files = files
         self.scope = scope
-        self.rows = rows.num_rows
-        self.ingested_at = ingested_at(rows)
-        self.entry = Entry(scope.chunk, rows.num_rows, self.ingested_at, Provenance.of(rows))
+        self.entry = entry
         self.attempt = attempt
         self.progress = progress
         self.settled = False
@@ -293,7 +334,7 @@ class _Staged:
         outcome, self.outcome = self.outcome, ValueError(self._once)
         if isinstance(outcome, Exception):
             raise outcome
-        return Written(IcebergSink.kind, ".".join(self.table.name()), self.rows, outcome or "")
+        return Written(IcebergSink.kind, ".".join(self.table.name()), self.entry.rows, outcome or "")
 
     @property
     def _once(self) -> str:
@@ -394,7 +435,7 @@ def _replace(table: Table, batch: Sequence[_Staged], replacement: Replacement) -
     properties = {
         CHUNK_KEY: "\n".join(each.scope.chunk.key for each in batch),
         ATTEMPT: "\n".join(each.attempt for each in batch),
-        "aurum.rows": str(sum(each.rows for each in batch)),
+        "aurum.rows": str(sum(each.entry.rows for each in batch)),
         "aurum.contract_version": CONTRACT_VERSION,
         **ledger.summary(each.entry for each in batch),
     }
@@ -419,7 +460,7 @@ def _landed(table: Table, batch: Sequence[_Staged], seen: set[str]) -> str | Non
         return snapshot
     for each in batch:
         paths = {file.file_path for file in each.files}
-        if paths and holds_attempt(table, each.scope, paths, seen, each.ingested_at):
+        if paths and holds_attempt(table, each.scope, paths, seen, each.entry.ingested_at):
             return ""
     return None
 
