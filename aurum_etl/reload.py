@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from aurum_etl import adapters
 from aurum_etl.backfill import Plan, Planned, Reason, Rerun, named_days, remaining
 from aurum_etl.equipment import opened
-from aurum_etl.errors import UsageError
+from aurum_etl.errors import SinkError, UsageError
 from aurum_etl.execute import Ending, Order, Persistence
 from aurum_etl.executors import Place
 from aurum_etl.executors.base import Task
@@ -251,20 +251,27 @@ def _reconciled(job: Job, prepared: Prepared) -> tuple[bool, str]:
     """Whether, and in words, every store that keeps rows holds what the receipts of the job's window say."""
     receipts = prepared.store.receipts(dataset=job.dataset, within=job.window)
     told, agreed = [], True
-    with opened(prepared.equipment, prepared.settings) as stores:
-        for sink in stores:
-            if sink.kind in FLEETING:
-                continue
-            found = reconcile(receipts, prepared.dataset, [sink])
-            wrong = [each for each in found if each.is_wrong]
-            agreed = agreed and not wrong
-            for each in wrong:
-                logger().error(
-                    "job.differs", job=job.id, chunk=each.chunk_key, sink=each.sink, day=each.day and str(each.day)
-                )
-            left_out = len({each.chunk_key for each in found if not each.is_wrong})
-            words = f"{len(wrong)} days differ" if wrong else "agrees with its receipts"
-            told.append(f"{sink.kind} {words}" + (f" ({left_out} chunks could not be compared)" if left_out else ""))
+    for spec in prepared.sinks:
+        if spec.kind in FLEETING:
+            continue
+        try:
+            with opened(replace(prepared.equipment, sinks=(spec,)), prepared.settings) as stores:
+                found = reconcile(receipts, prepared.dataset, stores)
+        except SinkError as error:
+            # What came of the chunks is on record, and must not be hidden by it.
+            logger().error("job.not_compared", job=job.id, sink=spec.kind, error=str(error))
+            agreed = False
+            told.append(f"{spec.kind} could not be compared with its receipts: {error}")
+            continue
+        wrong = [each for each in found if each.is_wrong]
+        agreed = agreed and not wrong
+        for each in wrong:
+            logger().error(
+                "job.differs", job=job.id, chunk=each.chunk_key, sink=each.sink, day=each.day and str(each.day)
+            )
+        left_out = len({each.chunk_key for each in found if not each.is_wrong})
+        words = f"{len(wrong)} days differ" if wrong else "agrees with its receipts"
+        told.append(f"{spec.kind} {words}" + (f" ({left_out} chunks could not be compared)" if left_out else ""))
     return agreed, "; ".join(told)
 
 

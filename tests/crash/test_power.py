@@ -89,6 +89,6 @@ def test_a_log_that_is_damaged_is_told_with_the_way_out(unfinished: Path) -> Non
     content = bytearray(log_of(unfinished).read_bytes())
     content[len(content) // 2 : len(content) // 2 + 64] = b"\xff" * 64
     log_of(unfinished).write_bytes(content)
-    with pytest.raises(WatermarkError, match="move the file away"):
+    with pytest.raises(WatermarkError, match="aurum-etl store rebuild"):
         Store(unfinished).receipts()
     assert log_of(unfinished).read_bytes() == content
