@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,14 +15,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from aurum_etl.cli.backfill import backfill
-from aurum_etl.cli.base import EXIT_CODES, console_of, leave, receipt_document, shortened, watched, with_json
+from aurum_etl.cli.base import (
+    EXIT_CODES,
+    console_of,
+    leave,
+    receipt_document,
+    shortened,
+    watched,
+    with_flags,
+    with_json,
+    with_spec,
+)
 from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from aurum_etl.console import Console
     from aurum_etl.receipt import Receipt
     from aurum_etl.runner import Flags, Report
@@ -49,62 +58,23 @@ def cli(context: click.Context, log_level: str) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="First market day.")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one.")
-@click.option("--sim", "simulated", is_flag=True, help="Ask a simulator on loopback instead of the ISO.")
-@click.option("--replay", is_flag=True, help="Ask the archive of earlier answers; no request is sent.")
+@with_spec
+@with_flags
 @click.option(
     "--from-files", "files", is_flag=True, help="Load response files, named behind the spec, instead of asking."
-)
-@click.option(
-    "--sink", "sink_kinds", multiple=True, metavar="KIND", help="Store to use instead of the spec's; repeatable."
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
-)
-@click.option(
-    "--profile",
-    type=click.Choice(["development", "production"]),
-    help="Keep the ISO's limits (production) or wait for nothing; by default the latter on loopback only.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.argument("paths", nargs=-1, type=_FILE)
 @with_json
-def run(
-    *,
-    spec: Path,
-    start: datetime | None,
-    end: datetime | None,
-    simulated: bool,
-    replay: bool,
-    files: bool,
-    sink_kinds: tuple[str, ...],
-    overrides: tuple[str, ...],
-    profile: str | None,
-    dry_run: bool,
-    paths: tuple[Path, ...],
-    as_json: bool,
-) -> None:
+def run(*, spec: Path, flags: Flags, files: bool, dry_run: bool, paths: tuple[Path, ...], as_json: bool) -> None:
     """Fetch the days of SPEC and load them.
 
     Without dates: from the watermark, less the spec's lookback, to the latest complete market day.
     Market days are the ISO's own; --to is exclusive. Running a day again replaces exactly that day.
     """
-    from aurum_etl.runner import Flags
-
     if bool(paths) != files:
         raise click.UsageError("--from-files is followed by the files to load" if files else f"unexpected {paths[0]}")
-    flags = Flags(
-        start=start and start.date(),
-        end=end and end.date(),
-        simulated=simulated,
-        replay=replay,
-        files=paths,
-        sink_kinds=sink_kinds,
-        overrides=overrides,
-        profile=profile,
-    )
+    flags = replace(flags, files=paths)
     if dry_run:
         _explain(spec, flags, console_of(as_json))
     else:

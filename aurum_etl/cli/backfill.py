@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, leave, watched, with_json
+from aurum_etl.cli.base import EXIT_CODES, console_of, leave, watched, with_flags, with_json, with_spec
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, datetime
+    from datetime import date
+    from pathlib import Path
 
     from aurum_etl.console import Console
     from aurum_etl.reload import Reload, Resumption
-    from aurum_etl.runner import Prepared
+    from aurum_etl.runner import Flags, Prepared
     from aurum_etl.watermarks.jobs import ChunkStatus, JobStatus
 
 _SHOWN = 20
@@ -55,9 +55,8 @@ def backfill() -> None:
 
 
 @backfill.command(epilog=EXIT_CODES)
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="First market day.")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one.")
+@with_spec
+@with_flags
 @click.option("--plan", "only_plan", is_flag=True, help="Print the plan and stop; it is what would be executed.")
 @_rerun
 @click.option("--newest-first", is_flag=True, help="Begin with the latest days.")
@@ -84,25 +83,11 @@ def backfill() -> None:
     "--scheduler", metavar="ADDRESS", help="Dask scheduler to use; by default a cluster of its own, on loopback."
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=2, show_default=True, help="Workers of such a cluster.")
-@click.option("--sim", "simulated", is_flag=True, help="Ask a simulator on loopback instead of the ISO.")
-@click.option("--replay", is_flag=True, help="Ask the archive of earlier answers; no request is sent.")
-@click.option(
-    "--sink", "sink_kinds", multiple=True, metavar="KIND", help="Store to use instead of the spec's; repeatable."
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
-)
-@click.option(
-    "--profile",
-    type=click.Choice(["development", "production"]),
-    help="Keep the ISO's limits (production) or wait for nothing; by default the latter on loopback only.",
-)
 @with_json
 def start(
     *,
     spec: Path,
-    start: datetime | None,
-    end: datetime | None,
+    flags: Flags,
     only_plan: bool,
     rerun: str | None,
     newest_first: bool,
@@ -113,11 +98,6 @@ def start(
     executor: str,
     scheduler: str | None,
     workers: int,
-    simulated: bool,
-    replay: bool,
-    sink_kinds: tuple[str, ...],
-    overrides: tuple[str, ...],
-    profile: str | None,
     as_json: bool,
 ) -> None:
     """Load the days of SPEC that are not there yet.
@@ -128,7 +108,6 @@ def start(
     from aurum_etl.backfill import Rerun
     from aurum_etl.executors import Place
     from aurum_etl.reload import OnFailure, Reload, planned
-    from aurum_etl.runner import Flags
 
     console = console_of(as_json)
     reload = Reload(
@@ -139,15 +118,6 @@ def start(
         urgency=priority,
         reconciles=not no_reconcile,
         place=Place(executor, scheduler, workers),
-    )
-    flags = Flags(
-        start=start and start.date(),
-        end=end and end.date(),
-        simulated=simulated,
-        replay=replay,
-        sink_kinds=sink_kinds,
-        overrides=overrides,
-        profile=profile,
     )
     with console.busy("planning"):
         prepared = planned(spec, flags, reload)

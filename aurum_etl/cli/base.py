@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from aurum_etl.backfill import Plan
     from aurum_etl.board import Watcher
@@ -30,6 +34,80 @@ Exit codes:
 with_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on standard output, the log on standard error."
 )
+
+
+_DATES = (
+    click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="First market day."),
+    click.option(
+        "--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one."
+    ),
+)
+_OF_A_RUN = (
+    click.option("--sim", "simulated", is_flag=True, help="Ask a simulator on loopback instead of the ISO."),
+    click.option("--replay", is_flag=True, help="Ask the archive of earlier answers; no request is sent."),
+    click.option(
+        "--sink", "sink_kinds", multiple=True, metavar="KIND", help="Store to use instead of the spec's; repeatable."
+    ),
+    click.option(
+        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
+    ),
+    click.option(
+        "--profile",
+        type=click.Choice(["development", "production"]),
+        help="Keep the ISO's limits (production) or wait for nothing; by default the latter on loopback only.",
+    ),
+)
+with_spec = click.argument("spec", type=click.Path(path_type=Path))
+with_simulated = click.option("--sim", "simulated", is_flag=True, help="Count what was simulated, too.")
+
+
+def with_dates(command: Callable[..., None]) -> Callable[..., None]:
+    """Options `start` and `end`: market days, or None."""
+
+    @functools.wraps(command)
+    def called(*, start: datetime | None, end: datetime | None, **rest: Any) -> None:
+        command(start=start and start.date(), end=end and end.date(), **rest)
+
+    return _with(called, _DATES)
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that a run and a backfill share, as `flags`."""
+
+    @functools.wraps(command)
+    def called(
+        *,
+        start: datetime | None,
+        end: datetime | None,
+        simulated: bool,
+        replay: bool,
+        sink_kinds: tuple[str, ...],
+        overrides: tuple[str, ...],
+        profile: str | None,
+        **rest: Any,
+    ) -> None:
+        from aurum_etl.runner import Flags
+
+        flags = Flags(
+            start=start and start.date(),
+            end=end and end.date(),
+            simulated=simulated,
+            replay=replay,
+            sink_kinds=sink_kinds,
+            overrides=overrides,
+            profile=profile,
+        )
+        command(flags=flags, **rest)
+
+    return _with(called, (*_DATES, *_OF_A_RUN))
+
+
+def _with(
+    command: Callable[..., None], options: Sequence[Callable[[Callable[..., None]], Callable[..., None]]]
+) -> Callable[..., None]:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def console_of(as_json: bool) -> Console:

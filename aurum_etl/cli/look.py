@@ -5,23 +5,24 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aurum_etl.cli.backfill import carry_on
-from aurum_etl.cli.base import EXIT_CODES, console_of, with_json
+from aurum_etl.cli.base import EXIT_CODES, console_of, with_dates, with_json, with_simulated, with_spec
 from aurum_etl.errors import EXIT_CHUNK_FAILED
+
+if TYPE_CHECKING:
+    from datetime import date
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="First market day.")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one.")
-@click.option("--sim", "simulated", is_flag=True, help="Count what was simulated, too.")
+@with_dates
+@with_simulated
 @with_json
-def coverage(
-    *, specs: tuple[Path, ...], start: datetime | None, end: datetime | None, simulated: bool, as_json: bool
-) -> None:
+def coverage(*, specs: tuple[Path, ...], start: date | None, end: date | None, simulated: bool, as_json: bool) -> None:
     """Draw a map of the market days of each SPEC: a character per day, as the receipts have it.
 
     Without dates: from the first settled day, or the spec's schedule.start, to the latest complete market day.
@@ -42,8 +43,7 @@ def coverage(
     for path in specs:
         spec = load_spec(path, (), known)
         dataset = spec.chosen(known[spec.dataset])
-        named = {"start": start and start.date(), "end": end and end.date()}
-        found.append(days.coverage(spec, dataset, store, **named, simulated=simulated, now=now))
+        found.append(days.coverage(spec, dataset, store, start=start, end=end, simulated=simulated, now=now))
     console.document(
         [
             {
@@ -62,18 +62,17 @@ def coverage(
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="First market day.")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Market day after the last one.")
-@click.option("--sim", "simulated", is_flag=True, help="Count what was simulated, too.")
+@with_spec
+@with_dates
+@with_simulated
 @click.option("--receipts-only", is_flag=True, help="Believe the receipts; do not ask the stores what they hold.")
 @click.option("--fill", is_flag=True, help="Backfill them.")
 @with_json
 def gaps(
     *,
     spec: Path,
-    start: datetime | None,
-    end: datetime | None,
+    start: date | None,
+    end: date | None,
     simulated: bool,
     receipts_only: bool,
     fill: bool,
@@ -102,8 +101,8 @@ def gaps(
             loaded,
             dataset,
             Store(settings.home / "watermarks.duckdb"),
-            start=start and start.date(),
-            end=end and end.date(),
+            start=start,
+            end=end,
             simulated=simulated,
             now=datetime.now(UTC),
             ask=None
