@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aurum_etl.gaps import Gaps
     from aurum_etl.receipt import Receipt
     from aurum_etl.settings import Settings
+    from aurum_etl.watermarks.jobs import ChunkStatus
 
 
 class OnFailure(StrEnum):
@@ -172,39 +173,38 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
         place=Place(**options["place"]),
     )
     prepared = fit_out(spec, flags, settings)
-    plan = Plan(job.dataset, job.window, _left(job, prepared, rerun), prepared.requests_per_minute)
+    left, _ = _left(job, prepared, rerun)
+    plan = Plan(job.dataset, job.window, left, prepared.requests_per_minute)
     return Resumption(job, replace(prepared, plan=plan), reload)
 
 
-def _left(job: Job, prepared: Prepared, rerun: Rerun | None) -> tuple[Planned, ...]:
-    """The chunks that are left of a job, as they were planned."""
+def _left(job: Job, prepared: Prepared, rerun: Rerun | None) -> tuple[tuple[Planned, ...], list[Chunk]]:
+    """The chunks that are left of a job, as they were planned; and those that other runs have settled since."""
     settled, _ = settled_by(prepared)
-    return tuple(
-        Planned(
-            each.planned.chunk,
-            Reason(each.planned.reason),
-            each.planned.requests,
-            each.planned.rows,
-            each.planned.bytes,
-        )
-        for each in jobs_of(prepared.settings).chunks(job)
-        if _is_left(each.state, each.planned, settled, rerun)
-    )
+    left, elsewhere = [], []
+    for each in jobs_of(prepared.settings).chunks(job):
+        planned = each.planned
+        if rerun is not Rerun.ALL and _is_settled_elsewhere(each, settled):
+            elsewhere.append(planned.chunk)
+        elif each.state in _TAKEN[rerun]:
+            reason = Reason(planned.reason)
+            left.append(Planned(planned.chunk, reason, planned.requests, planned.rows, planned.bytes))
+    return tuple(left), elsewhere
 
 
-def _is_left(state: ChunkState, planned: JobChunk, settled: Sequence[Window], rerun: Rerun | None) -> bool:
-    if rerun is Rerun.ALL:
-        return True
-    if rerun is Rerun.FAILED:
-        return state is ChunkState.FAILED
-    if state in SETTLED:
-        return False
+_TAKEN = {
+    None: set(ChunkState) - SETTLED,
+    Rerun.FAILED: {ChunkState.FAILED},
+    Rerun.MISSING: set(ChunkState) - SETTLED - {ChunkState.FAILED},
+    Rerun.ALL: set(ChunkState),
+}
+
+
+def _is_settled_elsewhere(status: ChunkStatus, settled: Sequence[Window]) -> bool:
     # What the receipts say is no reason to leave out what was planned against their word.
-    if planned.reason not in (Reason.FORCED, Reason.LOST) and any(
-        each.contains(planned.chunk.window) for each in settled
-    ):
+    if status.state in SETTLED or status.planned.reason in (Reason.FORCED, Reason.LOST):
         return False
-    return rerun is None or state is not ChunkState.FAILED
+    return any(each.contains(status.planned.chunk.window) for each in settled)
 
 
 def _demand_not_cancelled(jobs: Jobs, job: Job) -> None:
@@ -224,8 +224,9 @@ def go_on(resumed: Resumption, watcher: Watcher = UNWATCHED) -> tuple[Ending, Jo
     with jobs.running(job):
         # Another process may have been at it since it was decided what is left.
         _demand_not_cancelled(jobs, job)
-        left = _left(job, prepared, reload.rerun)
+        left, elsewhere = _left(job, prepared, reload.rerun)
         jobs.happened(job, Event.STARTED)
+        jobs.settled_elsewhere(job, elsewhere)
         ending = Ending.INTERRUPTED
         try:
             ending = carry_out(

@@ -111,10 +111,7 @@ def test_a_watermark_is_rounded_down_in_the_markets_own_time(unit: str, expected
 
 
 @given(
-    st.lists(
-        st.integers(0, 182 * 24 * 60).map(lambda each: datetime(2025, 10, 1, tzinfo=UTC) + timedelta(minutes=each)),
-        min_size=2,
-    ),
+    st.lists(st.integers(0, 182 * 24 * 60), min_size=2),
     st.sampled_from(["exact", "hour", "day", "week", "month"]),
 )
 def test_a_rounded_watermark_moves_on_with_the_exact_one_and_is_never_ahead_of_it(

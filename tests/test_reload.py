@@ -133,10 +133,22 @@ def test_gaps_are_filled_by_a_job_of_just_their_chunks(shell: Shell, settings: S
     assert rows(shell) == (9 * 48, 9 * 48)
 
 
+def test_what_another_run_has_done_meanwhile_is_not_done_again(
+    shell: Shell, simulator: Simulator, tmp_path: Path
+) -> None:
+    path = spec(tmp_path, written("attempts: 1"))
+    simulator.inject(Fault("503", match={"startdatetime": "20260703T07:00-0000"}))
+    job = shell.json("backfill", path, *JULY, "--attempts", "1", code=1)
+    shell("run", path, "--from", "2026-07-03", "--to", "2026-07-04")
+    asked = len(simulator.log)
+    resumed = shell.json("backfill", "resume", job["job"])
+    assert (resumed["state"], resumed["counts"], len(simulator.log)) == ("completed", {"done": 8}, asked)
+
+
 def test_a_paused_job_waits_and_a_resumed_one_goes_on(shell: Shell, simulator: Simulator, tmp_path: Path) -> None:
     path = spec(
         tmp_path,
-        written("requests_per_minute: 60, concurrent_chunks: 2"),
+        written("requests_per_minute: 20, concurrent_chunks: 2"),
     )
     with shell.start("backfill", path, *JULY, "--profile", "production", "--json") as process:
         (job,) = until(lambda: [each for each in shell.json("backfill", "list") if each["rows"]])

@@ -140,6 +140,8 @@ class Event(StrEnum):
     """Of a job: nothing is left to do, or nothing more is to be done. Of a chunk: its receipt is there."""
     DIFFERED = "differed"
     """Of a job: it ended, and a store does not hold what the receipts say, or could not be asked."""
+    ELSEWHERE = "elsewhere"
+    """Of a chunk: another run has settled it."""
     BEGUN = "begun"
     """Of a chunk: somebody works on it."""
     AGAIN = "again"
@@ -231,6 +233,12 @@ class Jobs:
             insert(connection, receipts)
             for event, chunk_key, detail in events:
                 _append(connection, job.id, event, chunk_key, detail)
+
+    def settled_elsewhere(self, job: Job, chunks: Sequence[Chunk]) -> None:
+        """Append that other runs have settled these chunks."""
+        with self._store.transaction() as connection:
+            for chunk in chunks:
+                _append(connection, job.id, Event.ELSEWHERE, chunk.key, "")
 
     def happened(self, job: Job, event: Event, detail: str = "") -> None:
         """Append what happened to the job as a whole."""
@@ -342,16 +350,19 @@ _CHUNKS = """
     happened as (
         select job, chunk_key, max_by(event, e.number) as last, max_by(detail, e.number) as detail
         from job_events e join starts s using (job) where chunk_key <> '' and e.number > s.number group by all),
+    elsewhere as (
+        select distinct job, chunk_key from job_events where list_contains($jobs, job) and event = 'elsewhere'),
     chunks as (
         select c.job, c.place, epoch_us(c.window_start), epoch_us(c.window_end), c.reason, c.requests, c.rows, c.bytes,
                case when h.last = 'begun' then 'running'
                     when h.last = 'again' then 'retrying'
+                    when e.job is not null and coalesce(r.outcome, 'failed') = 'failed' then 'done'
                     else coalesce(r.outcome, 'pending') end as state,
                coalesce(t.attempts, 0), coalesce(r.rows_committed, 0) as committed,
                coalesce(r.rows_rejected, 0), coalesce(r.bytes, 0) as received, coalesce(r.seconds, '{}'), r.error,
                case when h.last = 'again' then h.detail end
         from job_chunks c left join tried t using (job, chunk_key) left join happened h using (job, chunk_key)
-             left join receipts r on r.number = t.newest
+             left join elsewhere e using (job, chunk_key) left join receipts r on r.number = t.newest
         where list_contains($jobs, c.job))"""
 
 _TOTALS = "select job, state, count(*), sum(committed), sum(received) from chunks group by all"
