@@ -52,7 +52,11 @@ class Equipment:
 
     @property
     def host(self) -> str:
-        """Whose turns are taken: that of the first address, which stands for all of the ISO's."""
+        """Whose turns are taken: that of the first address, which stands for all of the ISO's. Simulators are one host,
+        since each has a port that no other will have again.
+        """
+        if self.simulated:
+            return "simulator"
         return urlsplit(next(iter(self.bases.values()))).netloc
 
 
