@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from aurum_etl import adapters
 from aurum_etl.backfill import Plan, Planned, Reason, Rerun, named_days, remaining
 from aurum_etl.equipment import opened
-from aurum_etl.errors import SinkError, UsageError
+from aurum_etl.errors import SinkError, SpecError, UsageError
 from aurum_etl.execute import Ending, Order, Persistence
 from aurum_etl.executors import Place
 from aurum_etl.executors.base import Task
@@ -258,6 +258,10 @@ def _reconciled(job: Job, prepared: Prepared) -> tuple[bool, str]:
         try:
             with opened(replace(prepared.equipment, sinks=(spec,)), prepared.settings) as stores:
                 found = reconcile(receipts, prepared.dataset, stores)
+        except SpecError:
+            # Workers of a cluster may know stores that this machine does not.
+            told.append(f"{spec.kind} is not known to this machine, and was not compared")
+            continue
         except SinkError as error:
             # What came of the chunks is on record, and must not be hidden by it.
             logger().error("job.not_compared", job=job.id, sink=spec.kind, error=str(error))
