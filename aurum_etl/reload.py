@@ -30,8 +30,7 @@ from aurum_etl.settings import read_settings
 from aurum_etl.sinks import FLEETING
 from aurum_etl.spec import Spec, load_spec
 from aurum_etl.telemetry import logger
-from aurum_etl.watermarks import Store
-from aurum_etl.watermarks.jobs import SETTLED, ChunkState, Event, Job, JobChunk, Jobs, JobState, JobStatus
+from aurum_etl.watermarks.jobs import SETTLED, ChunkState, Event, Job, JobChunk, Jobs, JobState, JobStatus, jobs_of
 from aurum_etl.window import Window, intersect, merge
 
 if TYPE_CHECKING:
@@ -67,11 +66,6 @@ class Reload:
     reconciles: bool = True
     """Whether the stores are compared with the receipts in the end."""
     place: Place = field(default_factory=Place)
-
-
-def jobs_of(settings: Settings) -> Jobs:
-    """The jobs under the home."""
-    return Jobs(Store(settings.home / "watermarks.duckdb"), settings.private_folder("jobs"))
 
 
 def planned(spec_path: Path, flags: Flags, reload: Reload, settings: Settings | None = None) -> Prepared:

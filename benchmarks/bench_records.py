@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 from aurum_etl import adapters, gaps, telemetry
 from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.receipt import Day, Origin, Outcome, Receipt, Written
-from aurum_etl.reload import Reload, begin, jobs_of, planned
+from aurum_etl.reload import Reload, begin, planned
 from aurum_etl.runner import Flags
 from aurum_etl.settings import read_settings
 from aurum_etl.spec import load_spec
 from aurum_etl.watermarks import Store, insert
+from aurum_etl.watermarks.jobs import jobs_of
 from aurum_etl.window import market_day
 
 if TYPE_CHECKING:

@@ -133,8 +133,8 @@ def start(
 @with_json
 def list_jobs(*, as_json: bool) -> None:
     """List all jobs, newest first."""
-    from aurum_etl.reload import jobs_of
     from aurum_etl.settings import read_settings
+    from aurum_etl.watermarks.jobs import jobs_of
 
     console, settings = console_of(as_json), read_settings()
     found = jobs_of(settings).statuses()
@@ -159,8 +159,8 @@ def list_jobs(*, as_json: bool) -> None:
 @with_json
 def show(*, job: str, as_json: bool) -> None:
     """Show how JOB and its chunks stand; a part of its name that no other has is enough."""
-    from aurum_etl.reload import jobs_of
     from aurum_etl.settings import read_settings
+    from aurum_etl.watermarks.jobs import jobs_of
 
     console, jobs = console_of(as_json), jobs_of(read_settings())
     found = jobs.job(job)
@@ -191,8 +191,9 @@ def cancel(*, job: str, as_json: bool) -> None:
 def resume(*, job: str, rerun: str | None, as_json: bool) -> None:
     """Go on with JOB: in its process, if that was paused and still lives, otherwise in this one."""
     from aurum_etl.backfill import Rerun
-    from aurum_etl.reload import jobs_of, resumption
+    from aurum_etl.reload import resumption
     from aurum_etl.settings import read_settings
+    from aurum_etl.watermarks.jobs import jobs_of
 
     console, jobs = console_of(as_json), jobs_of(read_settings())
     if jobs.is_running(jobs.job(job).id):
@@ -223,9 +224,9 @@ def carry_on(prepared: Prepared, reload: Reload, spec: Path, console: Console) -
 
 def _go_on(resumed: Resumption, console: Console) -> None:
     from aurum_etl.execute import Ending
-    from aurum_etl.reload import go_on, jobs_of
+    from aurum_etl.reload import go_on
     from aurum_etl.runner import exit_code
-    from aurum_etl.watermarks.jobs import ChunkState, JobState
+    from aurum_etl.watermarks.jobs import ChunkState, JobState, jobs_of
 
     job, plan = resumed.job, resumed.prepared.plan
     console.line(f"job {job.id}: {len(plan.chunks)} chunks, {plan.requests} requests, about {plan.rows:,} rows")

@@ -19,7 +19,7 @@ import tenacity
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.errors import UsageError
-from aurum_etl.watermarks import insert, instant, window
+from aurum_etl.watermarks import Store, insert, instant, window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from aurum_etl.receipt import Receipt
-    from aurum_etl.watermarks import Store
+    from aurum_etl.settings import Settings
     from aurum_etl.window import Window
 
 
@@ -327,6 +327,11 @@ class _History:
     detail: str = ""
     started: int | None = None
     ended: int | None = None
+
+
+def jobs_of(settings: Settings) -> Jobs:
+    """The jobs under the home."""
+    return Jobs(Store(settings.home / "watermarks.duckdb"), settings.private_folder("jobs"))
 
 
 _JOB = (

@@ -20,10 +20,9 @@ from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP
 from aurum_etl.errors import EXIT_USAGE
 from aurum_etl.receipt import Outcome
-from aurum_etl.reload import jobs_of
 from aurum_etl.sinks.kafka.topics import Marker, client_settings, topic_of
 from aurum_etl.watermarks import Store
-from aurum_etl.watermarks.jobs import ChunkState
+from aurum_etl.watermarks.jobs import ChunkState, jobs_of
 from tests.frames import chunk
 
 if TYPE_CHECKING:

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 ALL = ("iceberg", "timescale", "kafka")
 OF_ALL = [
-    *(f"staged {kind}" for kind in ALL),
-    *(f"committed {kind}" for kind in ALL),
-    "before fetch",
-    "after fetch",
-    "receipt inserted",
-    "receipt noted",
     "begun",
+    "after fetch",
+    "staged iceberg",
+    "staged kafka",
+    "committed iceberg",
+    "committed timescale",
+    "committed kafka",
+    "receipt noted",
 ]
+"""Each state that a kill can leave behind, the stores being staged and committed in the order of `ALL`."""
 
 
 @pytest.mark.parametrize("point", OF_ALL)
@@ -37,11 +39,11 @@ def test_a_kill_loses_nothing_and_doubles_nothing(home: Callable[..., Home], poi
     assert sum(count - 1 for count in at.asked().values()) <= 3, "no more than what was in work is done twice"
 
 
-@pytest.mark.parametrize("kinds", [*((kind,) for kind in ALL), ALL], ids="+".join)
+@pytest.mark.parametrize("kinds", [(kind,) for kind in ALL], ids="+".join)
 def test_any_number_of_kills_ends_with_one_copy(home: Callable[..., Home], kinds: tuple[str, ...]) -> None:
     """One after the other, so that each process finds what several have left."""
     at = home(*kinds, days=3)
-    kills = (f"staged {kinds[-1]}", f"committed {kinds[0]}", *(("receipt inserted",) if kinds == ALL else ()))
+    kills = (f"staged {kinds[-1]}", f"committed {kinds[0]}", "receipt inserted")
     job = at.child("--kill", kills[0], code=-signal.SIGKILL)
     for point in kills[1:]:
         at.child("--job", job, "--kill", point, code=-signal.SIGKILL)

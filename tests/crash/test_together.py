@@ -6,8 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from aurum_etl.reload import go_on, jobs_of, resumption, steer
-from aurum_etl.watermarks.jobs import ChunkState, Event
+from aurum_etl.reload import go_on, resumption, steer
+from aurum_etl.watermarks.jobs import ChunkState, Event, jobs_of
 from tests.crash.home import until
 
 if TYPE_CHECKING:

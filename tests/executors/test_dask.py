@@ -32,7 +32,7 @@ from aurum_etl.settings import Settings, read_settings
 from aurum_etl.simulator import Fault, Simulator
 from aurum_etl.sinks import iceberg
 from aurum_etl.watermarks import Store
-from aurum_etl.watermarks.jobs import ChunkState, JobStatus
+from aurum_etl.watermarks.jobs import ChunkState, JobStatus, jobs_of
 from tests.frames import spec
 from tests.test_runner import ask
 
@@ -255,7 +255,7 @@ def test_a_worker_that_is_killed_costs_no_chunk_and_no_attempt(work: Work, simul
     ending, status = work.do(OURS)
     assert len(lost) == 2
     assert (ending, status.counts) == (Ending.FINISHED, {ChunkState.DONE: CHUNKS})
-    assert {each.attempts for each in reload.jobs_of(work.settings).chunks(status.job)} == {1}
+    assert {each.attempts for each in jobs_of(work.settings).chunks(status.job)} == {1}
     assert len(receipts(work.settings)) == len({each.chunk for each in work.onlooker.receipts}) == CHUNKS
     assert len(work.rows()) == ROWS
     assert len(simulator.log) > CHUNKS
