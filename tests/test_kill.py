@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from aurum_etl.settings import Settings
 
-POINTS = ("before stage", "after stage", "after commit", "after receipt")
-
 # The steps are wrapped from outside: the engine itself has no place to be killed at.
 CHILD = """
 import os, signal, sys
@@ -81,13 +79,5 @@ def test_a_kill_leaves_whole_days_and_the_same_command_one_copy(
     path = spec(tmp_path)
     assert child(settings, path, point) == -signal.SIGKILL
     assert counts(settings) == left
-    assert child(settings, path, "never") == 0
-    assert counts(settings)[:2] == (96, 96)
-
-
-def test_any_number_of_kills_ends_with_one_copy(settings: Settings, tmp_path: Path) -> None:
-    path = spec(tmp_path)
-    for point in (*POINTS, *POINTS):
-        assert child(settings, path, point) == -signal.SIGKILL
     assert child(settings, path, "never") == 0
     assert counts(settings)[:2] == (96, 96)

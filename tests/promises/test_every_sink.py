@@ -356,7 +356,7 @@ def test_the_days_of_a_scope_are_those_of_its_rows(sink: Sink) -> None:
     assert sink.days(scope(LMP_DAY_AHEAD, date(2026, 7, 20))) == ()
 
 
-@that_replaces
+@pytest.mark.parametrize("place", ["memory", "iceberg", "timescale"], indirect=True)
 @pytest.mark.parametrize("kind", CONTRACTS)
 def test_every_kind_is_summed_up_alike_by_every_store(sink: Sink, kind: str) -> None:
     """The published examples of every dataset: what the pipeline notes is what the store finds."""
