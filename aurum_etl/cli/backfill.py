@@ -134,7 +134,7 @@ def start(
 def list_jobs(*, as_json: bool) -> None:
     """List all jobs, newest first."""
     from aurum_etl.settings import read_settings
-    from aurum_etl.watermarks.jobs import jobs_of
+    from aurum_etl.watermarks.jobs import ChunkState, jobs_of
 
     console, settings = console_of(as_json), read_settings()
     found = jobs_of(settings).statuses()
@@ -144,7 +144,7 @@ def list_jobs(*, as_json: bool) -> None:
         ("job", "state", "from", "to", "chunks", "done", "failed", "rows", "created", ""),
         [
             (
-                each.job.id, each.state, *_days(each), each.chunks, _settled(each), _count(each, "failed"),
+                each.job.id, each.state, *_days(each), each.chunks, each.settled, each.counts.get(ChunkState.FAILED, 0),
                 f"{each.rows:,}", f"{each.job.created_at:%Y-%m-%dT%H:%M:%SZ}", each.detail,
             )
             for each in found
@@ -238,7 +238,7 @@ def _go_on(resumed: Resumption, console: Console) -> None:
         click.echo(f"go on with: aurum-etl backfill resume {job.id}", err=True)
         leave(EXIT_INTERRUPTED)
     failed = [each.error for each in chunks if each.state is ChunkState.FAILED]
-    code = exit_code(failed, len(chunks) - _settled(status), len(chunks))
+    code = exit_code(failed, len(chunks) - status.settled, len(chunks))
     leave(code or (EXIT_OK if status.state is JobState.COMPLETED else EXIT_CHUNK_FAILED))
 
 
@@ -385,16 +385,6 @@ def _days(status: JobStatus) -> tuple[date, date]:
     zone = known[status.job.dataset].timezone if status.job.dataset in known else "UTC"
     days = list(days_of(status.job.window, zone))
     return days[0], days[-1] + timedelta(1)
-
-
-def _settled(status: JobStatus) -> int:
-    from aurum_etl.watermarks.jobs import SETTLED
-
-    return sum(count for state, count in status.counts.items() if state in SETTLED)
-
-
-def _count(status: JobStatus, word: str) -> int:
-    return sum(count for state, count in status.counts.items() if state == word)
 
 
 def _size(size: int) -> str:

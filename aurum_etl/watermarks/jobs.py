@@ -127,6 +127,11 @@ class JobStatus:
         """How many there are."""
         return sum(self.counts.values())
 
+    @property
+    def settled(self) -> int:
+        """How many of them need no more work."""
+        return _settled(self.counts)
+
 
 class Event(StrEnum):
     """What can happen to a job."""
@@ -438,7 +443,7 @@ def _status(job: Job, history: _History, totals: Sequence[tuple[Any, ...]]) -> J
 
 def _state(last: Event | None, counts: Mapping[ChunkState, int], *, alive: bool) -> tuple[JobState, str]:
     """How a job stands, and why, by what last happened to it."""
-    settled = sum(counts.get(state, 0) for state in SETTLED)
+    settled = _settled(counts)
     ending = "its running chunks are ending" if counts.get(ChunkState.RUNNING) else ""
     if last is Event.ENDED and settled == sum(counts.values()):
         return JobState.COMPLETED, ""
@@ -449,6 +454,10 @@ def _state(last: Event | None, counts: Mapping[ChunkState, int], *, alive: bool)
     if alive:
         return JobState.RUNNING, ""
     return JobState.PAUSED, "" if last is Event.INTERRUPTED else "its process ended before it was done"
+
+
+def _settled(counts: Mapping[ChunkState, int]) -> int:
+    return sum(counts.get(state, 0) for state in SETTLED)
 
 
 _STEERED = {None: JobState.PENDING, Event.CANCELLED: JobState.CANCELLED, Event.PAUSED: JobState.PAUSED}
