@@ -6,9 +6,11 @@ AurumError
 ├─ SourceError          the ISO's side
 │  ├─ SourceUnavailable    try again after `wait_seconds`
 │  │  └─ SourceUnreachable    nothing answers at all: the network's side
-│  ├─ NotYetPublished      try again later, `expected_at`
+│  ├─ NotYetPublished      nobody's fault: `until` tells when it is due
+│  ├─ SourceResting        its circuit breaker is open `until` then
 │  ├─ NoData               the source's own word that there is nothing
 │  ├─ AccessDenied         the ISO refuses the credentials
+│  ├─ TooLarge             more was asked for at once than the ISO gives: ask for less
 │  └─ SourceChanged        a person must look
 ├─ ContractViolation    the frame broke its contract; carries the findings
 ├─ SinkError            the store's side
@@ -16,13 +18,15 @@ AurumError
 │  ├─ CommitFailed         try again
 │  │  └─ Overtaken            another drain has read on: stand back
 │  └─ CommitUnknown        look for the chunk key, then try again
+├─ QuotaSpent           the budget is used up `until` then
 ├─ Stopped              the whole run is being stopped: the chunk is as if it had not begun
 ├─ ClusterLost          the scheduler that the workers belong to has gone away: go on once it is back
 ├─ WatermarkError       the record of what is done cannot be read or written
 │  └─ RecordUnreadable     its file is damaged, or not of this program: rebuild it
 └─ ArchiveError         the archive holds no such answer, or it is damaged
 
-An error answers two questions: whose move is it, and is trying again sensible.
+An error answers two questions: whose move is it, and is trying again sensible. One that has an `until` is no failure: the
+chunk is postponed, and as if it had not begun.
 """
 
 from __future__ import annotations
@@ -54,6 +58,8 @@ class AurumError(Exception):
         super().__init__(message)
         self.wait_seconds = wait_seconds
         """How long the other side asked to be left alone, in seconds; None if it did not say."""
+        self.until: datetime | None = None
+        """When the same chunk is worth another try; None where the error is not about time."""
         self.chunk_key: str | None = None
         """The chunk that was being worked on; set in one place, by the pipeline."""
 
@@ -89,14 +95,25 @@ class SourceUnreachable(SourceUnavailable):
 
 
 class NotYetPublished(SourceError):
-    """The ISO has no data yet, and it is too early to call that final."""
+    """The ISO has no data yet, and it is too early to call that final; `until` is when it should be there, by the dataset's
+    publication lag.
+    """
 
     exit_code = EXIT_SOURCE
 
-    def __init__(self, message: str, *, expected_at: datetime) -> None:
+    def __init__(self, message: str, *, until: datetime) -> None:
         super().__init__(message)
-        self.expected_at = expected_at
-        """When the data should be there, by the dataset's publication lag."""
+        self.until = until
+
+
+class SourceResting(SourceError):
+    """So many requests have failed that the host is left alone; `until` is when it is tried again."""
+
+    exit_code = EXIT_SOURCE
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class NoData(SourceError):
@@ -111,6 +128,10 @@ class AccessDenied(SourceError):
     """The ISO refuses the credentials, or their rights do not reach to what was asked for."""
 
     exit_code = EXIT_SOURCE
+
+
+class TooLarge(SourceError):
+    """The ISO refuses to answer so much at once; less of it may be had."""
 
 
 class ContractViolation(AurumError):
@@ -145,6 +166,16 @@ class CommitUnknown(SinkError):
     """The commit may or may not have happened, and the store could not be asked; a second commit replaces its scope."""
 
     retryable = True
+
+
+class QuotaSpent(AurumError):
+    """A budget is used up, and its next free moment, `until`, is further off than anybody wants to wait."""
+
+    exit_code = EXIT_QUOTA
+
+    def __init__(self, message: str, *, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class Stopped(AurumError):

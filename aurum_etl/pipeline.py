@@ -374,7 +374,7 @@ def _too_early(chunk: Chunk, dataset: Dataset, progress: _Progress, reason: str)
         raise NotYetPublished(
             f"{reason}; {local} should be complete by {expected:%Y-%m-%dT%H:%MZ}, and is believed to be as it is "
             f"{dataset.patience} later",
-            expected_at=expected,
+            until=expected,
         )
 
 
