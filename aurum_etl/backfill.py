@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from aurum_etl.chunk import Chunk
 from aurum_etl.errors import UsageError
+from aurum_etl.quota import UNLIMITED
 from aurum_etl.telemetry import logger
 from aurum_etl.window import Window, market_day, market_days, split
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.adapters.base import Adapter
     from aurum_etl.dataset import Dataset
+    from aurum_etl.quota import Limits
     from aurum_etl.spec import Spec, Unit
 
 
@@ -82,8 +84,8 @@ class Plan:
     window: Window | None
     """All days that were considered; None if there is none."""
     chunks: tuple[Planned, ...]
-    requests_per_minute: float | None
-    """The pace of the requests; None where nothing waits."""
+    limits: Limits = UNLIMITED
+    """What its requests have to keep to."""
 
     def days(self, zone: str) -> tuple[date | None, date | None]:
         """First market day, and the day after the last; None where there is no chunk."""
@@ -110,10 +112,9 @@ class Plan:
 
     @property
     def wait_seconds(self) -> float:
-        """Seconds that the pace alone takes: the first request waits for nobody."""
-        if self.requests_per_minute is None:
-            return 0.0
-        return max(self.requests - 1, 0) * 60 / self.requests_per_minute
+        """Seconds that the limits alone take, if nobody else uses anything: what fits into them at once waits for nobody."""
+        amounts = {"requests": self.requests, "records": self.rows, "bytes": self.bytes}
+        return max((rule.seconds_for(amounts[rule.amount]) for rule in self.limits.rules), default=0.0)
 
 
 def wanted(spec: Spec, dataset: Dataset, settled: Sequence[Window], now: datetime) -> Window | None:
@@ -216,7 +217,7 @@ def plan(
     settled: Sequence[Window],
     *,
     asked_for: bool,
-    requests_per_minute: float | None,
+    limits: Limits,
     bytes_per_row: float = BYTES_PER_ROW,
 ) -> Plan:
     """The chunks of the window, oldest first, each with its reason."""
@@ -238,7 +239,7 @@ def plan(
         if dataset.feed.rows_per_request:
             requests = max(requests, -(-rows // dataset.feed.rows_per_request))
         chunks.append(Planned(chunk, reason, requests, rows, round(rows * bytes_per_row)))
-    return Plan(dataset.key, window, tuple(chunks), requests_per_minute)
+    return Plan(dataset.key, window, tuple(chunks), limits)
 
 
 def remaining(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.chunk import Chunk
     from aurum_etl.console import Console
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.receipt import Postponed, Receipt
 
 PAUSED = "paused"
 RATE_SECONDS = 60.0
@@ -32,7 +32,7 @@ RATE_SECONDS = 60.0
 LINE_SECONDS = 10.0
 _ERRORS = 3
 _RUNNING = 8
-_AGAIN = "again"
+_AGAIN, _POSTPONED = "again", "postponed"
 
 
 class Watcher(Protocol):
@@ -43,6 +43,9 @@ class Watcher(Protocol):
 
     def ended(self, receipt: Receipt, again_in: float | None) -> None:
         """An attempt at a chunk is over; the next is in so many seconds, or there is none: it is settled or given up."""
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        """Nothing came of a chunk, which is no failure; it is tried again in time, or left to another run."""
 
     def state(self, text: str) -> None:
         """What the run as a whole does: `running`, `paused`, `stopping`. While it is paused no time counts."""
@@ -79,7 +82,7 @@ class Tally:
     started: float
     state: str = "running"
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Chunks by outcome, and attempts that are made again."""
+    """Chunks by outcome, those that were left to another run, and attempts that are made again."""
     rows: int = 0
     bytes: int = 0
     requests_done: int = 0
@@ -112,6 +115,13 @@ class Tally:
             self.requests_done += self.chunk_requests.get(key, 0)
         else:
             self.outcomes[_AGAIN] += 1
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        """Count a chunk of which nothing came; one that is tried again is not over."""
+        key = postponed.chunk.key
+        self.running.pop(key, None)
+        self.errors.append(f"{key}: {' '.join(postponed.reason.split())}")
+        self.outcomes[_AGAIN if waits else _POSTPONED] += 1
 
     def changed(self, state: str, now: float) -> None:
         """Note what the run does."""
@@ -149,8 +159,8 @@ class Tally:
         return eta_seconds(self.all - self.over, self.over, self.worked(now), left, self.requests_per_minute)
 
     def counts(self) -> list[tuple[str, int]]:
-        """Every outcome with its count, and how many attempts are made again."""
-        return [(name, self.outcomes[name]) for name in (*(each.value for each in Outcome), _AGAIN)]
+        """Every outcome with its count, how many chunks were left to another run, and how many attempts are made again."""
+        return [(name, self.outcomes[name]) for name in (*(each.value for each in Outcome), _POSTPONED, _AGAIN)]
 
     def line(self, now: float) -> str:
         """All figures in one line, for pipes."""
@@ -218,6 +228,9 @@ class Silent:
     def ended(self, receipt: Receipt, again_in: float | None) -> None:
         """See `Watcher`."""
 
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        """See `Watcher`."""
+
     def state(self, text: str) -> None:
         """See `Watcher`."""
 
@@ -244,6 +257,18 @@ class _Plain:
             return
         elif self._told_at is None or now - self._told_at >= LINE_SECONDS:
             self._tell(self._tally.line(now), now)
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        now = self._clock()
+        self._tally.postponed(postponed, waits=waits)
+        # Many chunks may wait for the same, again and again.
+        if not waits or self._told_at is None or now - self._told_at >= LINE_SECONDS:
+            when = (
+                f"again at {postponed.until:%H:%M:%SZ}"
+                if waits
+                else f"left to a run after {postponed.until:%Y-%m-%dT%H:%MZ}"
+            )
+            self._tell(f"{self._tally.line(now)}; {self._tally.errors[-1]}; {when}", now)
 
     def state(self, text: str) -> None:
         now = self._clock()
@@ -273,6 +298,9 @@ class _Shown:
 
     def ended(self, receipt: Receipt, again_in: float | None) -> None:
         self._tally.ended(receipt, again_in, self._clock())
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        self._tally.postponed(postponed, waits=waits)
 
     def state(self, text: str) -> None:
         self._tally.changed(text, self._clock())

@@ -7,11 +7,13 @@ content and says whether it is one.
 from __future__ import annotations
 
 import email.utils
+import re
 import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
 import tenacity
@@ -19,13 +21,13 @@ import tenacity
 from aurum_etl.archive import Answer, Exchange
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceError, SourceUnavailable, SourceUnreachable
 from aurum_etl.manners import NothingThere
-from aurum_etl.quota import demand_going
+from aurum_etl.quota import Call, Reply, demand_going
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from aurum_etl.archive import Archive, Request
+    from aurum_etl.archive import Archive, Incoming, Request
     from aurum_etl.manners import Manners
     from aurum_etl.quota import Budget
     from aurum_etl.receipt import Origin
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_TOO_FAST = frozenset({408, 425, 429})
 _UNREACHABLE_ATTEMPTS = 3
+_SECRET = re.compile(r"key|token|secret|password|passwd|credential|signature|auth", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,21 @@ class Fetched(Generic[T]):
     """How often the request was sent; 0 for a replay."""
 
 
+def _none(_: object) -> int:
+    return 0
+
+
 class Source(Protocol):
     """Where answers come from: an ISO, or the archive."""
 
-    def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
-        """An answer that `accept` accepts, with what it made of it.
+    def get(
+        self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str, records: Callable[[T], int] = _none
+    ) -> Fetched[T]:
+        """An answer that `accept` accepts, with what it made of it; `records` counts what is in that.
 
         `accept` raises SourceUnavailable where the same request may bring a better answer.
 
-        Raises: SourceError if none came.
+        Raises: SourceError if none came; SourceResting or QuotaSpent if it may not be asked now.
         """
 
 
@@ -70,11 +80,71 @@ class Patience:
     """No further try is begun after this."""
     connect_seconds: float = 15.0
     read_seconds: float = 120.0
-    """The longest silence in the middle of an answer; a bulk answer may take minutes in all."""
+    """The longest silence in the middle of an answer."""
+    total_seconds: float = 1200.0
+    """The longest that an answer may take in all; a bulk answer may need minutes."""
 
 
-QUICK = Patience(first_wait_seconds=0.05, longest_wait_seconds=1.0, connect_seconds=5.0, read_seconds=30.0)
+QUICK = Patience(
+    first_wait_seconds=0.05, longest_wait_seconds=1.0, connect_seconds=5.0, read_seconds=30.0, total_seconds=120.0
+)
 """For a source that has nobody to protect, such as the simulator."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    """The tries of one request."""
+
+    started: float
+    waited_seconds: float = 0.0
+    """How much of the time was spent waiting for a turn."""
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+@dataclass(slots=True)
+class _Came:
+    """What has come of one try so far."""
+
+    started: float
+    status: int | None = None
+    answered_after: float | None = None
+    answer: Answer | None = None
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def begun(self, status: int) -> None:
+        self.status, self.answered_after = status, self.seconds
+
+    def ended(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def reply(self, error: BaseException | None = None) -> Reply:
+        """What the budgets, the breaker and the audit log hear of it."""
+        return Reply(
+            status=self.status,
+            bytes=self.answer.size if self.answer else 0,
+            sha256=self.answer.sha256 if self.answer else "",
+            seconds=self.seconds,
+            answered_after=self.answered_after,
+            error="" if error is None else _told(error),
+            healthy=self._is_healthy(error),
+            quiet_seconds=error.wait_seconds if isinstance(error, SourceUnavailable) else None,
+        )
+
+    def _is_healthy(self, error: BaseException | None) -> bool | None:
+        """Whether the host serves; a refusal for being too fast, and being stopped, tell nothing about that."""
+        if isinstance(error, SourceUnavailable):
+            return None if self.status in _TOO_FAST else False
+        return True if error is None or isinstance(error, SourceError) else None
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 class Download:
@@ -90,10 +160,12 @@ class Download:
         patience: Patience,
         max_bytes: int,
         manners: Manners,
+        hosts: Mapping[str, str] | None = None,
         auth: httpx.Auth | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._bases = bases
+        self._hosts = hosts
         self._origin = origin
         self._archive = archive
         self._patience = patience
@@ -112,13 +184,15 @@ class Download:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
-        """See `Source.get`; every answer is archived, whatever its status."""
-        started = time.monotonic()
+    def get(
+        self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str, records: Callable[[T], int] = _none
+    ) -> Fetched[T]:
+        """See `Source.get`; every answer is archived, whatever its status, and every request is on record."""
+        tries = _Tries(time.monotonic())
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(SourceUnavailable),
             wait=self._wait,
-            stop=self._stop,
+            stop=lambda state: self._stop(state, tries),
             sleep=self._sleep,
             before_sleep=lambda state: self._log_retry(request, state),
             reraise=True,
@@ -126,25 +200,53 @@ class Download:
             number = attempt.retry_state.attempt_number
             with attempt:
                 try:
-                    answer = self._send(request, number, chunk_key)
-                    return Fetched(accept(answer), answer, number)
+                    return self._try(request, accept, records, number, chunk_key, tries)
                 except SourceUnavailable as error:
                     error.attempts = number
                     if number > 1:
-                        error.args = (f"{error} (tried {number} times in {time.monotonic() - started:.0f} s)",)
+                        error.args = (f"{error} (tried {number} times in {tries.seconds:.0f} s)",)
                     raise
                 except SourceError as error:
                     error.attempts = number
                     raise
         raise AssertionError("tenacity either returns or raises")
 
-    def _send(self, request: Request, attempt: int, chunk_key: str) -> Answer:
-        """Send once; an answer with status 200, or an error."""
-        self._budget.wait(self._stopping)
+    def _try(
+        self,
+        request: Request,
+        accept: Callable[[Answer], T],
+        records: Callable[[T], int],
+        number: int,
+        chunk_key: str,
+        tries: _Tries,
+    ) -> Fetched[T]:
+        """Send once, when it is its turn, and settle what it was reserved for: the true numbers, whatever came."""
+        base = self._bases[request.host]
+        host = self._hosts[request.host] if self._hosts is not None else host_of(request.iso.value, base)
+        call = Call(host, request.method, _without_secrets(f"{base}/{request.path}", request.query), number, chunk_key)
+        reservation = self._budget.reserve(call, self._stopping)
+        tries.waited_seconds += reservation.waited_seconds
+        came = _Came(time.monotonic())
+        try:
+            answer = _judged(self._send(request, number, chunk_key, came), self._manners)
+        except BaseException as error:
+            reservation.received(came.reply(error))
+            reservation.settle(0)
+            raise
+        reservation.received(came.reply())
+        try:
+            value = accept(answer)
+        except BaseException as error:
+            reservation.settle(0, _told(error))
+            raise
+        reservation.settle(records(value))
+        return Fetched(value, answer, number)
+
+    def _send(self, request: Request, attempt: int, chunk_key: str, came: _Came) -> Answer:
+        """Send once; the answer whatever its status, or an error."""
         logger().debug("request.sent", request=request.describe(), attempt=attempt, chunk=chunk_key)
         where = request.describe()
         base, variable = self._bases[request.host], request.iso.base_variable(request.host)
-        started = time.monotonic()
         try:
             with (
                 self._archive.receiving() as incoming,
@@ -156,14 +258,11 @@ class Download:
                     headers={**dict(request.headers), **({"content-type": "application/json"} if request.body else {})},
                 ) as response,
             ):
+                came.begun(response.status_code)
                 broken: Exception | None = None
                 try:
-                    for piece in response.iter_bytes():
-                        demand_going(self._stopping)
-                        incoming.write(piece)
-                        if incoming.size > self._max_bytes:
-                            raise SourceChanged(f"{where}: the answer is longer than {self._max_bytes:,} bytes")
-                except (httpx.HTTPError, SourceChanged) as error:
+                    self._receive(response, incoming, came, where)
+                except (httpx.HTTPError, SourceChanged, SourceUnavailable) as error:
                     # What came before a connection broke is evidence too.
                     broken = error
                 answer = self._archive.keep(
@@ -175,11 +274,12 @@ class Download:
                         status=response.status_code,
                         headers={name.lower(): value for name, value in response.headers.items()},
                         received_at=datetime.now(UTC),
-                        seconds=time.monotonic() - started,
+                        seconds=came.seconds,
                         attempt=attempt,
                         chunk_key=chunk_key,
                     ),
                 )
+                came.ended(answer)
                 if broken is not None:
                     raise broken
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
@@ -191,7 +291,17 @@ class Download:
             raise SourceChanged(f"{variable}: {base} is not an address: {error}") from error
         except httpx.HTTPError as error:
             raise SourceUnavailable(f"{where}: {type(error).__name__}: {error}") from error
-        return _judged(answer, self._manners)
+        return answer
+
+    def _receive(self, response: httpx.Response, incoming: Incoming, came: _Came, where: str) -> None:
+        """Take in the body, as long as it is neither too long nor too slow."""
+        for piece in response.iter_bytes():
+            demand_going(self._stopping)
+            incoming.write(piece)
+            if incoming.size > self._max_bytes:
+                raise SourceChanged(f"{where}: the answer is longer than {self._max_bytes:,} bytes")
+            if came.seconds > self._patience.total_seconds:
+                raise SourceUnavailable(f"{where}: the answer was not there after {self._patience.total_seconds:.0f} s")
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Exponential with full jitter, but never less than the other side asked for."""
@@ -204,12 +314,14 @@ class Download:
     def _sleep(self, seconds: float) -> None:
         self._stopping.wait(seconds)
 
-    def _stop(self, state: tenacity.RetryCallState) -> bool:
+    def _stop(self, state: tenacity.RetryCallState, tries: _Tries) -> bool:
         error = state.outcome.exception() if state.outcome else None
         most = self._patience.attempts
         if isinstance(error, SourceUnreachable):
             most = min(most, _UNREACHABLE_ATTEMPTS)
-        late = (state.seconds_since_start or 0.0) + self._wait(state) > self._patience.deadline_seconds
+        # The wait for a turn is nobody's failure.
+        tried = (state.seconds_since_start or 0.0) - tries.waited_seconds
+        late = tried + self._wait(state) > self._patience.deadline_seconds
         return state.attempt_number >= most or late
 
     @staticmethod
@@ -229,12 +341,32 @@ class Replay:
         self._simulated = simulated
         self._manners = manners
 
-    def get(self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str) -> Fetched[T]:
+    def get(
+        self,
+        request: Request,
+        accept: Callable[[Answer], T],
+        *,
+        chunk_key: str,
+        records: Callable[[T], int] = _none,  # noqa: ARG002
+    ) -> Fetched[T]:
         """See `Source.get`; Raises also ArchiveError, if the archive has no whole answer to the request."""
         logger().debug("request.replayed", request=request.describe(), chunk=chunk_key)
         statuses = frozenset({200}) | self._manners.nothing_there
         answer = _judged(self._archive.latest(request, simulated=self._simulated, statuses=statuses), self._manners)
         return Fetched(accept(answer), answer, 0)
+
+
+def host_of(iso: str, base: str) -> str:
+    """Whose turns are taken at an address: the ISO's host, whatever the path."""
+    return f"{iso} {urlsplit(base).netloc.rpartition('@')[2]}"
+
+
+def _without_secrets(address: str, query: Iterable[tuple[str, str]]) -> str:
+    """The address with its arguments, for the record: without user and password, and without what looks like a key."""
+    parts = urlsplit(address)
+    shown = [(name, "…" if _SECRET.search(name) else value) for name, value in query]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, urlencode(shown, safe=",:/…"), ""))
 
 
 def _judged(answer: Answer, manners: Manners) -> Answer:

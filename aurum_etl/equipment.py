@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aurum_etl import adapters, sinks
 from aurum_etl.archive import Archive
-from aurum_etl.download import QUICK, Download, Patience, Replay
+from aurum_etl.backfill import BYTES_PER_ROW
+from aurum_etl.chunk import Chunk
+from aurum_etl.download import QUICK, Download, Patience, Replay, host_of
 from aurum_etl.pipeline import Workshop
 from aurum_etl.quarantine import Quarantine
-from aurum_etl.quota import HostBudget, Unlimited
+from aurum_etl.quota import QUICK_RULE, UNLIMITED, UNPACED_WAIT_SECONDS, BreakerRule, Limits, Terms, ledger_of
+from aurum_etl.window import market_day
 
 if TYPE_CHECKING:
     import threading
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.dataset import Dataset
     from aurum_etl.download import Source
-    from aurum_etl.quota import Budget
+    from aurum_etl.quota import Budget, LedgerBudget
     from aurum_etl.receipt import Origin
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Sink
@@ -38,10 +41,15 @@ class Equipment:
     replay: bool
     paced: bool
     """Whether the ISO's limits are kept."""
-    requests_per_minute: float | None
-    """The pace; None where nothing waits."""
     bases: Mapping[str, str]
     """Where each of the ISO's hosts is."""
+    limits: Limits = UNLIMITED
+    """What the dataset may use."""
+    host_limits: Limits = UNLIMITED
+    """What may be used of each host."""
+    priority: int = 0
+    longest_wait_seconds: float = UNPACED_WAIT_SECONDS
+    """How long somebody waits for a turn, a source that rests, or what is not published yet."""
     credentials: Mapping[str, str] | None = field(default=None, repr=False)
     """Those of a simulator, which nobody else accepts; None where the settings have the real ones."""
 
@@ -51,13 +59,37 @@ class Equipment:
         return self.spec.chosen(adapters.dataset(self.spec.dataset))
 
     @property
-    def host(self) -> str:
-        """Whose turns are taken: that of the first address, which stands for all of the ISO's. Simulators are one host,
-        since each has a port that no other will have again.
+    def hosts(self) -> Mapping[str, str]:
+        """Whose turns are taken, by host of the ISO. Simulators of an ISO are one, since each has a port that no other will
+        have again.
         """
+        iso = self.dataset.iso.value
         if self.simulated:
-            return "simulator"
-        return urlsplit(next(iter(self.bases.values()))).netloc
+            return {host: " ".join(filter(None, ("simulator", iso, host))) for host in self.bases}
+        return {host: host_of(iso, base) for host, base in self.bases.items()}
+
+    def terms(self, urgency: int) -> Terms:
+        """On what terms its requests are sent."""
+        spec, dataset = self.spec, self.dataset
+        locations = len(spec.selection.names) or dataset.locations
+        day = market_day(datetime.now(UTC).date() - timedelta(1), dataset.timezone)
+        asks = len(adapters.adapter(dataset.iso).asks(dataset, Chunk(dataset.key, spec.selection, day)))
+        records = locations * dataset.rows_per_location_day / max(asks, 1)
+        if dataset.feed.rows_per_request:
+            records = min(records, dataset.feed.rows_per_request)
+        return Terms(
+            dataset=dataset.key,
+            selection=str(spec.selection),
+            limits=self.limits,
+            host_limits=self.host_limits,
+            urgency=urgency,
+            priority=self.priority,
+            longest_wait_seconds=self.longest_wait_seconds,
+            breaker=BreakerRule() if self.paced else QUICK_RULE,
+            records=round(records),
+            bytes=round(records * BYTES_PER_ROW),
+            origin=self.origin.value,
+        )
 
 
 @contextmanager
@@ -105,15 +137,13 @@ def workshop(equipment: Equipment, settings: Settings, stores: Sequence[Sink]) -
 
 
 @contextmanager
-def budget(equipment: Equipment, settings: Settings, urgency: int) -> Iterator[Budget]:
-    """Turns at the host, shared with everything else on this machine."""
-    turns: Budget = Unlimited()
-    if equipment.requests_per_minute is not None:
-        turns = HostBudget(settings.private_folder("quota"), equipment.host, equipment.requests_per_minute, urgency)
+def budget(equipment: Equipment, settings: Settings, urgency: int) -> Iterator[LedgerBudget]:
+    """Who lets requests pass: one record of them all, shared with everything else on this machine."""
+    budget = ledger_of(settings).budget(equipment.terms(urgency))
     try:
-        yield turns
+        yield budget
     finally:
-        turns.close()
+        budget.close()
 
 
 @contextmanager
@@ -131,6 +161,7 @@ def source(equipment: Equipment, settings: Settings, turns: Budget, stop: thread
         equipment.origin,
         archive,
         budget=turns,
+        hosts=equipment.hosts,
         patience=patience,
         max_bytes=settings.response_max_bytes,
         manners=adapter.manners,

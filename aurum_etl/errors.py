@@ -63,6 +63,10 @@ class AurumError(Exception):
         self.chunk_key: str | None = None
         """The chunk that was being worked on; set in one place, by the pipeline."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors travel between processes with everything they know, whatever their kind wants to be made of."""
+        return _again, (type(self), self.args), self.__dict__
+
 
 class UsageError(AurumError):
     """The command line does not fit together, or does not fit what is there."""
@@ -198,6 +202,12 @@ class RecordUnreadable(WatermarkError):
 
 class ArchiveError(AurumError):
     """The archive holds no answer to this request, or what it holds is damaged."""
+
+
+def _again(kind: type[AurumError], args: tuple[object, ...]) -> AurumError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 def listed(choices: Iterable[str], found: str) -> str:

@@ -19,7 +19,7 @@ import tenacity
 
 from aurum_etl import errors
 from aurum_etl.errors import AurumError, Stopped
-from aurum_etl.receipt import Outcome
+from aurum_etl.receipt import Outcome, Postponed
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
@@ -62,9 +62,16 @@ class Book(Protocol):
     """Where everything is put on record before anybody hears of it."""
 
     def note(
-        self, receipts: Sequence[Receipt], begun: Sequence[Chunk], again: Sequence[tuple[Chunk, datetime]], /
+        self,
+        receipts: Sequence[Receipt],
+        begun: Sequence[Chunk],
+        again: Sequence[tuple[Chunk, datetime]],
+        postponed: Sequence[Postponed],
+        /,
     ) -> None:
-        """Keep receipts, and which chunks were begun, and which are to be tried again when; all of it or nothing."""
+        """Keep receipts, and which chunks were begun, which are to be tried again when, and which were postponed; all of it or
+        nothing.
+        """
 
     def order(self) -> Order:
         """What is wanted now."""
@@ -79,6 +86,8 @@ class Persistence:
     longest_wait_seconds: float = 300.0
     stops: bool = False
     """Whether the first chunk that has failed for good ends everything."""
+    patience_seconds: float = 0.0
+    """For how long a chunk may be postponed before it is left to another run."""
 
     def wait_seconds(self, tries: int) -> float:
         """Seconds before the next try: exponential, with full jitter."""
@@ -124,6 +133,8 @@ class _Execution:
         self._again: list[tuple[float, int, Task]] = []
         """Tasks that are tried again, by when."""
         self._tries: dict[str, int] = {}
+        self._postponed_at: dict[str, datetime] = {}
+        """When chunks were first postponed."""
         self._running: set[str] = set()
         # Simple queues may be put to from a signal handler.
         self._ended: queue.SimpleQueue[tuple[Task, tuple[Receipt, ...] | BaseException] | None] = queue.SimpleQueue()
@@ -196,7 +207,7 @@ class _Execution:
     def _start(self, tasks: list[Task]) -> None:
         if tasks:
             # Before anything of it can be done: a crash leaves a trace of what was in work.
-            self._book.note((), [task.chunk for task in tasks], ())
+            self._book.note((), [task.chunk for task in tasks], (), ())
         for task in tasks:
             self._running.add(task.chunk.key)
             self._watcher.begun(task.chunk)
@@ -220,10 +231,14 @@ class _Execution:
         """Put what has ended on record, and say when it is tried again."""
         receipts: list[tuple[Receipt, float | None]] = []
         again: list[tuple[Chunk, datetime]] = []
+        postponed: list[tuple[Postponed, bool]] = []
         crashes: list[BaseException] = []
         for task, result in came:
             self._running.discard(task.chunk.key)
             if isinstance(result, Stopped):
+                continue
+            if isinstance(result, AurumError) and result.until is not None:
+                postponed.append(self._postpone(task, result, result.until))
                 continue
             if isinstance(result, BaseException):
                 crashes.append(result)
@@ -232,12 +247,24 @@ class _Execution:
             if wait is not None:
                 again.append((task.chunk, datetime.now(UTC) + timedelta(seconds=wait)))
             receipts += [(receipt, wait) for receipt in result]
-        if receipts:
-            self._book.note([receipt for receipt, _ in receipts], (), again)
+        if receipts or postponed:
+            self._book.note([receipt for receipt, _ in receipts], (), again, [each for each, _ in postponed])
         for receipt, wait in receipts:
             self._watcher.ended(receipt, wait)
+        for each, waits in postponed:
+            self._watcher.postponed(each, waits=waits)
         if crashes:
             raise crashes[0]
+
+    def _postpone(self, task: Task, error: AurumError, until: datetime) -> tuple[Postponed, bool]:
+        """What is told of a chunk that is postponed, and whether it is tried again here: no attempt was made of it."""
+        now = datetime.now(UTC)
+        first = self._postponed_at.setdefault(task.chunk.key, now)
+        wait = max((until - now).total_seconds(), 0.0)
+        waits = self._ending is None and (until - first).total_seconds() <= self._persistence.patience_seconds
+        if waits:
+            heapq.heappush(self._again, (time.monotonic() + wait, next(self._numbers), task))
+        return Postponed(task.chunk, until, f"{type(error).__name__}: {error}"), waits
 
     def _next_try(self, task: Task, receipt: Receipt) -> float | None:
         """Seconds until the chunk is tried again; None if it is settled, or given up."""

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from aurum_etl.validate import Verdict
 
 
+_LATE = timedelta(minutes=10)
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What a chunk is worked on with; the same for all chunks of a run."""
@@ -91,7 +94,7 @@ def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
 
     Twice:  every store replaces the chunk's scope; the second receipt stands beside the first.
     Raises: nothing that a chunk can cause: its error is in the receipt, whose outcome is then `failed`. Stopped if the
-            run is to end: then there is nothing to remember.
+            run is to end, and what has an `until`, such as NotYetPublished: then there is nothing to remember.
     """
     progress = _Progress(datetime.now(UTC), workshop.origin, workshop.dataset.mark, waits=True)
     return _work(chunk, workshop, progress, lambda: (chunk, _obtain(chunk, workshop, source, progress)))
@@ -218,7 +221,7 @@ def _work(
             chunk, normalized = obtain()
             outcome = _transform_and_load(chunk, workshop, progress, normalized)
     except AurumError as caught:
-        if isinstance(caught, (Stopped, *raising)):
+        if caught.until is not None or isinstance(caught, (Stopped, *raising)):
             raise
         outcome, error = Outcome.FAILED, caught
         if isinstance(caught, SourceError):
@@ -312,11 +315,10 @@ def _about(chunk: Chunk) -> Iterator[None]:
     """Attach the chunk to every error, so that no place that raises has to remember it."""
     try:
         yield
-    except Stopped as error:
-        error.chunk_key = chunk.key
-        raise
     except AurumError as error:
         error.chunk_key = chunk.key
+        if error.until is not None or isinstance(error, Stopped):
+            raise
         logger().warning("chunk.failed", chunk=chunk.key, error=f"{type(error).__name__}: {error}")
         raise
 
@@ -374,7 +376,8 @@ def _too_early(chunk: Chunk, dataset: Dataset, progress: _Progress, reason: str)
         raise NotYetPublished(
             f"{reason}; {local} should be complete by {expected:%Y-%m-%dT%H:%MZ}, and is believed to be as it is "
             f"{dataset.patience} later",
-            until=expected,
+            # What is late is asked for now and then.
+            until=max(expected, now + _LATE),
         )
 
 

@@ -126,6 +126,16 @@ class Receipt:
         return self.rows_accepted if self.outcome in (Outcome.DONE, Outcome.QUARANTINED) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A chunk of which nothing came, and that is no failure: it is worth another try at a known time."""
+
+    chunk: Chunk
+    until: datetime
+    reason: str
+    """With the kind of error in front."""
+
+
 def not_begun(chunk: Chunk, origin: Origin, error: str) -> Receipt:
     """The receipt of a chunk that nobody came to work on; `error` has the kind of error in front."""
     now = datetime.now(UTC)

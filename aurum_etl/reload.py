@@ -10,6 +10,7 @@ status = go_on(begin(prepared, Reload(), "specs/pjm_lmp.yaml").id)
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,9 +41,13 @@ if TYPE_CHECKING:
     from aurum_etl.board import Watcher
     from aurum_etl.chunk import Chunk
     from aurum_etl.gaps import Gaps
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.receipt import Postponed, Receipt
     from aurum_etl.settings import Settings
     from aurum_etl.watermarks.jobs import ChunkStatus
+
+
+_PROFILE = "high_volume"
+"""What a backfill takes of the limits where nobody says otherwise: its own budget, since years are more than days."""
 
 
 class OnFailure(StrEnum):
@@ -77,7 +82,7 @@ def planned(spec_path: Path, flags: Flags, reload: Reload, settings: Settings | 
         raise UsageError("backfill asks the ISO; load files with `aurum-etl run SPEC --from-files`")
     settings = settings or read_settings()
     spec = load_spec(spec_path, flags.overrides, adapters.datasets())
-    prepared = fit_out(spec, flags, settings)
+    prepared = fit_out(spec, flags, settings, _PROFILE)
     start = flags.start or spec.schedule.start
     if start is None:
         raise UsageError(f"--from: not given, and {spec_path} has no schedule.start: where does the backfill begin?")
@@ -150,7 +155,7 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
     job = jobs.job(name)
     _demand_not_cancelled(jobs, job)
     options = job.options
-    spec = Spec.model_validate_json(job.content)
+    spec = _spec_of(job)
     flags = Flags(
         simulated=options["simulated"],
         replay=options["replay"],
@@ -166,10 +171,19 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
         reconciles=options["reconciles"],
         place=Place(**options["place"]),
     )
-    prepared = fit_out(spec, flags, settings)
+    prepared = fit_out(spec, flags, settings, _PROFILE)
     left, _ = _left(job, prepared, rerun)
-    plan = Plan(job.dataset, job.window, left, prepared.requests_per_minute)
+    plan = Plan(job.dataset, job.window, left, prepared.limits)
     return Resumption(job, replace(prepared, plan=plan), reload)
+
+
+def _spec_of(job: Job) -> Spec:
+    """The spec as the job keeps it; those of before there was a block for quotas have the pace elsewhere."""
+    content = json.loads(job.content)
+    pace = content.get("source", {}).pop("requests_per_minute", None)
+    if pace is not None:
+        content["quota"] = {"requests_per_minute": pace}
+    return Spec.model_validate_json(json.dumps(content))
 
 
 def _left(job: Job, prepared: Prepared, rerun: Rerun | None) -> tuple[tuple[Planned, ...], list[Chunk]]:
@@ -227,7 +241,11 @@ def go_on(resumed: Resumption, watcher: Watcher = UNWATCHED) -> tuple[Ending, Jo
                 prepared,
                 [Task(each.chunk) for each in left],
                 _JobBook(jobs, job),
-                Persistence(reload.attempts, stops=reload.on_failure is OnFailure.STOP),
+                Persistence(
+                    reload.attempts,
+                    stops=reload.on_failure is OnFailure.STOP,
+                    patience_seconds=prepared.longest_wait_seconds,
+                ),
                 watcher,
                 urgency=reload.urgency,
                 place=reload.place,
@@ -281,7 +299,7 @@ def filling(spec_path: Path, flags: Flags, gaps: Gaps, settings: Settings | None
     """
     settings = settings or read_settings()
     spec = load_spec(spec_path, flags.overrides, adapters.datasets())
-    prepared = fit_out(spec, flags, settings)
+    prepared = fit_out(spec, flags, settings, _PROFILE)
     reasons = {each.chunk.key: Reason(each.reason.value) for each in gaps.missing}
     if not gaps.missing:
         return prepared
@@ -320,9 +338,14 @@ class _JobBook:
         self._job = job
 
     def note(
-        self, receipts: Sequence[Receipt], begun: Sequence[Chunk], again: Sequence[tuple[Chunk, datetime]], /
+        self,
+        receipts: Sequence[Receipt],
+        begun: Sequence[Chunk],
+        again: Sequence[tuple[Chunk, datetime]],
+        postponed: Sequence[Postponed],
+        /,
     ) -> None:
-        self._jobs.note(self._job, [replace(each, job=self._job.id) for each in receipts], begun, again)
+        self._jobs.note(self._job, [replace(each, job=self._job.id) for each in receipts], begun, again, postponed)
 
     def order(self) -> Order:
         return _ORDERS.get(self._jobs.last(self._job), Order.GO)

@@ -10,8 +10,8 @@ report = run(Path("specs/caiso_lmp.yaml"), Flags(simulated=True))
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from ipaddress import ip_address
@@ -24,12 +24,12 @@ from aurum_etl.archive import Archive
 from aurum_etl.backfill import BYTES_PER_ROW, Plan, Planned, Reason, named_days, plan, wanted
 from aurum_etl.board import Silent
 from aurum_etl.equipment import Equipment, at_a_simulator, opened, workshop
-from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, UsageError
+from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_QUOTA, EXIT_SINK, EXIT_SOURCE, UsageError
 from aurum_etl.execute import Ending, Order, Persistence, execute
 from aurum_etl.executors import Place
 from aurum_etl.executors.base import Task
 from aurum_etl.pipeline import chunks_of, load_chunk, mark_of, normalized_of
-from aurum_etl.quota import LIVE
+from aurum_etl.quota import LIVE, PROFILES, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Profile, ledger_of
 from aurum_etl.receipt import Origin, Outcome
 from aurum_etl.settings import read_settings
 from aurum_etl.spec import default_sink, load_spec
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     from aurum_etl.dataset import Dataset
     from aurum_etl.execute import Book
     from aurum_etl.pipeline import Workshop
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.quota.limits import Allowance
+    from aurum_etl.receipt import Postponed, Receipt
     from aurum_etl.settings import Settings
     from aurum_etl.spec import SinkSpec, Spec
 
 
 UNWATCHED = Silent()
 HERE = Place()
-PROFILES = ("development", "production")
 _SETTLED_ORDER = (Outcome.FAILED, Outcome.QUARANTINED, Outcome.DONE, Outcome.EMPTY)
 
 
@@ -77,7 +77,8 @@ class Flags:
     overrides: tuple[str, ...] = ()
     """`PATH=VALUE`, as in `source.nodes=ALL`."""
     profile: str | None = None
-    """`production` keeps the ISO's limits, `development` waits for nothing; by default the latter on loopback alone."""
+    """How much of the limits is taken: one of `PROFILES`. By default `production`, a backfill `high_volume`, and nothing is
+    limited on loopback alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,12 @@ class Report:
     dataset: Dataset
     plan: Plan
     receipts: tuple[Receipt, ...]
+    postponed: tuple[Postponed, ...] = ()
+    """Chunks of which nothing came, and that is no failure: they are left to another run."""
 
     @property
     def outcome(self) -> Outcome:
-        """The worst that came of a chunk; `done` if there was none."""
+        """The worst that came of a chunk; `done` if there was none. What was postponed came to nothing yet."""
         outcomes = {receipt.outcome for receipt in self.receipts}
         return next((each for each in _SETTLED_ORDER if each in outcomes), Outcome.DONE)
 
@@ -101,18 +104,21 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0; 1 if a chunk failed; 5 or 6 if all failed, because the source or a store could not be had."""
+        """0; 1 if a chunk failed or was postponed; 4, 5 or 6 if all were, because of a quota, the source or a store."""
         errors = [receipt.error for receipt in self.receipts if receipt.outcome is Outcome.FAILED]
-        return exit_code(errors, len(errors), len(self.receipts))
+        errors += [each.reason for each in self.postponed]
+        return exit_code(errors, len(errors), len(self.receipts) + len(self.postponed))
 
 
 def exit_code(errors: Sequence[str | None], unsettled: int, chunks: int) -> int:
-    """0; 1 if a chunk is not settled; 5 or 6 if none is, because the source or a store could not be had."""
+    """0; 1 if a chunk is not settled; 4, 5 or 6 if none is, because of a quota, the source or a store."""
     if not unsettled:
         return EXIT_OK
     kinds = {(error or "").partition(":")[0] for error in errors}
     if kinds and unsettled == chunks:
-        if kinds <= {"SourceUnavailable", "SourceUnreachable", "NotYetPublished"}:
+        if kinds == {"QuotaSpent"}:
+            return EXIT_QUOTA
+        if kinds <= {"SourceUnavailable", "SourceUnreachable", "SourceResting", "NotYetPublished", "QuotaSpent"}:
             return EXIT_SOURCE
         if kinds <= {"SinkUnavailable", "CommitFailed", "CommitUnknown"}:
             return EXIT_SINK
@@ -134,6 +140,8 @@ class Prepared:
     now: datetime
     plan: Plan
     """What will be done; for files it is made when they are read."""
+    usual_profile: str = "production"
+    """What counts where the flags name none."""
 
     @property
     def sinks(self) -> tuple[SinkSpec, ...]:
@@ -152,24 +160,56 @@ class Prepared:
             origin=self.origin,
             simulated=self.flags.simulated,
             replay=self.flags.replay,
-            paced=self.paced,
-            requests_per_minute=self.requests_per_minute,
+            paced=self.profile is not None,
             bases=self.bases,
+            limits=self.limits,
+            host_limits=self.host_limits,
+            priority=self.allowance.priority if self.spec.quota.priority is None else self.spec.quota.priority,
+            longest_wait_seconds=self.longest_wait_seconds,
         )
 
     @property
-    def paced(self) -> bool:
-        """Whether the ISO's limits are kept."""
+    def profile(self) -> Profile | None:
+        """How much of the limits is taken; None where nothing is limited."""
+        if self.flags.replay:
+            return None
         if self.flags.profile is not None:
-            return self.flags.profile == "production"
-        return self.origin is not Origin.SIMULATOR and not all(_is_loopback(base) for base in self.bases.values())
+            return PROFILES[self.flags.profile]
+        here = self.origin is Origin.SIMULATOR or all(_is_loopback(base) for base in self.bases.values())
+        return None if here else PROFILES[self.usual_profile]
 
     @property
-    def requests_per_minute(self) -> float | None:
-        """The pace; None where nothing waits."""
-        if not self.paced or self.flags.replay:
-            return None
-        return self.spec.source.requests_per_minute or self.adapter.requests_per_minute
+    def allowance(self) -> Allowance:
+        """What the ISO lets everybody have, with what the spec says instead."""
+        known, own = self.adapter.allowance, self.spec.quota
+        changes = {each.name: getattr(own, each.name) for each in fields(Limits)}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        # Who may ask more often than others may do so for everything together.
+        pace = max(own.requests_per_minute or 0.0, known.host.requests_per_minute or 0.0)
+        burst = max(own.burst or 1, known.host.burst)
+        return replace(
+            known,
+            dataset=replace(known.dataset, **changes),
+            host=replace(known.host, requests_per_minute=pace, burst=burst),
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What the dataset may use."""
+        return self.allowance.dataset.scaled(self.profile) if self.profile else UNLIMITED
+
+    @property
+    def host_limits(self) -> Limits:
+        """What may be used of each host."""
+        return self.allowance.host if self.profile else UNLIMITED
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """How long somebody waits for a turn, a source that rests, or what is not published yet."""
+        if self.profile is None:
+            return UNPACED_WAIT_SECONDS
+        minutes = self.spec.quota.longest_wait_minutes
+        return self.profile.longest_wait_seconds if minutes is None else minutes * 60
 
 
 def prepare(spec_path: Path, flags: Flags, settings: Settings | None = None) -> Prepared:
@@ -183,7 +223,7 @@ def prepare(spec_path: Path, flags: Flags, settings: Settings | None = None) -> 
     return prepared if flags.files else replace(prepared, plan=_plan(prepared))
 
 
-def fit_out(spec: Spec, flags: Flags, settings: Settings) -> Prepared:
+def fit_out(spec: Spec, flags: Flags, settings: Settings, usual_profile: str = "production") -> Prepared:
     """The same without a plan, for a spec that was read already.
 
     Raises: SpecError if the settings lack something; UsageError if the flags do not fit together.
@@ -210,7 +250,8 @@ def fit_out(spec: Spec, flags: Flags, settings: Settings) -> Prepared:
         origin=_origin(flags, bases, adapter.bases),
         bases=bases,
         now=datetime.now(UTC),
-        plan=Plan(dataset.key, None, (), None),
+        plan=Plan(dataset.key, None, ()),
+        usual_profile=usual_profile,
     )
 
 
@@ -225,11 +266,12 @@ def perform(prepared: Prepared, watcher: Watcher = UNWATCHED) -> Report:
         return _perform_files(prepared, watcher)
     book = _Receipts(prepared.store, watcher)
     tasks = [Task(each.chunk, each.reason is Reason.NEWEST) for each in prepared.plan.chunks]
-    ending = carry_out(prepared, tasks, book, Persistence(), book)
+    persistence = Persistence(patience_seconds=prepared.longest_wait_seconds)
+    ending = carry_out(prepared, tasks, book, persistence, book)
     if ending is Ending.INTERRUPTED:
         raise KeyboardInterrupt
     receipts = sorted(book.final, key=lambda receipt: receipt.chunk)
-    return Report(prepared.dataset, prepared.plan, tuple(receipts))
+    return Report(prepared.dataset, prepared.plan, tuple(receipts), tuple(book.left))
 
 
 def carry_out(
@@ -258,6 +300,8 @@ def carry_out(
     Archive(settings.private_folder("archive")).prune(
         max_bytes=settings.archive_max_bytes, keep_days=settings.archive_keep_days, now=prepared.now
     )
+    with closing(ledger_of(settings)) as ledger:
+        ledger.prune(settings.audit_keep_days)
     return ending
 
 
@@ -268,8 +312,10 @@ class _Receipts:
         self._store = store
         self._watcher = watcher
         self.final: list[Receipt] = []
+        self.left: list[Postponed] = []
+        """What is left to another run."""
 
-    def note(self, receipts: Sequence[Receipt], _begun: object, _again: object) -> None:
+    def note(self, receipts: Sequence[Receipt], _begun: object, _again: object, _postponed: object) -> None:
         for receipt in receipts:
             self._store.append(receipt)
 
@@ -282,6 +328,11 @@ class _Receipts:
     def ended(self, receipt: Receipt, again_in: float | None) -> None:
         self.final.append(receipt)
         self._watcher.ended(receipt, again_in)
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        if not waits:
+            self.left.append(postponed)
+        self._watcher.postponed(postponed, waits=waits)
 
     def state(self, text: str) -> None:
         self._watcher.state(text)
@@ -353,7 +404,7 @@ def plan_of(
         prepared.adapter,
         settled,
         asked_for=asked_for,
-        requests_per_minute=prepared.requests_per_minute,
+        limits=prepared.limits,
         bytes_per_row=prepared.store.bytes_per_row(dataset.key) or BYTES_PER_ROW,
     )
     better = _of_higher_revision(prepared, [each.chunk for each in planned.chunks], dataset.mark)
@@ -412,7 +463,7 @@ def _from_files(prepared: Prepared, workshop: Workshop) -> tuple[Plan, Iterator[
             yield receipt
 
     window = Window(min(each.window.start for each in chunks), max(each.window.end for each in chunks))
-    return Plan(prepared.dataset.key, window, planned, None), load()
+    return Plan(prepared.dataset.key, window, planned), load()
 
 
 def _refuse_to_invent(prepared: Prepared, planned: Plan) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aurum_etl.market import Iso
 
 _MEBIBYTE = 1024 * 1024
+_AUDIT_DAYS = 90
 
 # Only these: a Kafka installation's own scripts leave others, such as KAFKA_OPTS, in the environment.
 KAFKA_VARIABLES = {
@@ -79,6 +80,8 @@ class Settings:
     """`AURUM_ARCHIVE_MAX_MB`: the archive is pruned, oldest first, to this size; None keeps everything."""
     archive_keep_days: int | None
     """`AURUM_ARCHIVE_KEEP_DAYS`: answers older than this are pruned; None keeps everything."""
+    audit_keep_days: int
+    """`AURUM_AUDIT_KEEP_DAYS`: the record of requests reaches so far back."""
     response_max_bytes: int
     """`AURUM_RESPONSE_MAX_MB`: an answer that inflates to more than this is refused."""
     timescale: str | None = field(default=None, repr=False)
@@ -127,6 +130,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         },
         archive_max_bytes=None if max_mebibytes is None else max_mebibytes * _MEBIBYTE,
         archive_keep_days=_whole_number(variables, "AURUM_ARCHIVE_KEEP_DAYS"),
+        audit_keep_days=_whole_number(variables, "AURUM_AUDIT_KEEP_DAYS") or _AUDIT_DAYS,
         response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * _MEBIBYTE,
         timescale=variables.get("TIMESCALE_CONNECTION") or None,
         kafka=_named(variables, KAFKA_VARIABLES),

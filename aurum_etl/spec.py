@@ -49,13 +49,39 @@ class Source(_Block):
     """Which locations: a word that the ISO knows (`ALL`, for CAISO also `ALL_APNODES`), or a list of ids as published."""
     chunk_days: Annotated[int, Field(ge=1, le=31)] = 1
     """Market days per chunk: the unit of fetching, replacing and remembering."""
-    requests_per_minute: Annotated[float, Field(gt=0, le=6000)] | None = None
-    """How often to ask; by default the ISO's own limit."""
     concurrent_chunks: Annotated[int, Field(ge=1, le=64)] = 3
     """Chunks in work at a time: one waits for its answer while another is computed and a third is loaded. Memory grows
     with it."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 6
     """How often one request is sent before its chunk counts as failed."""
+
+
+class QuotaSpec(_Block):
+    """How much of the ISO this dataset may use, where the ISO's own numbers are not meant. Any stretch of time counts, not
+    clock hours; the profile of a run scales it.
+    """
+
+    requests_per_minute: Annotated[float, Field(gt=0, le=6000)] | None = None
+    """How often to ask; by default the ISO's own limit."""
+    burst: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How many of them may go at once."""
+    requests_per_hour: Annotated[int, Field(ge=1)] | None = None
+    """Requests in any hour."""
+    requests_per_day: Annotated[int, Field(ge=1)] | None = None
+    """Requests in any 24 hours."""
+    records_per_hour: Annotated[int, Field(ge=1)] | None = None
+    """Records, as published, in any hour."""
+    bytes_per_hour: Annotated[int, Field(ge=1)] | None = None
+    """Bytes, as received, in any hour."""
+    bytes_per_day: Annotated[int, Field(ge=1)] | None = None
+    """Bytes, as received, in any 24 hours."""
+    concurrent_requests: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Requests that are being answered at a time."""
+    priority: Annotated[int, Field(ge=0, le=9)] | None = None
+    """Which dataset's requests go first where several wait for the same host: the lower number; runs go before backfills
+    whatever it is."""
+    longest_wait_minutes: Annotated[float, Field(gt=0)] | None = None
+    """What would have to wait longer for its turn is postponed; by default as long as the profile says."""
 
 
 class Schedule(_Block):
@@ -154,6 +180,7 @@ class Spec(_Block):
     description: str = ""
     """For people."""
     source: Source = Source()
+    quota: QuotaSpec = QuotaSpec()
     schedule: Schedule = Schedule()
     quality: Quality = Quality()
     sinks: Annotated[tuple[SinkSpec, ...], Field(min_length=1), _LISTED] = (IcebergSpec(kind="iceberg"),)
@@ -350,6 +377,7 @@ def _path(location: tuple[int | str, ...]) -> str:
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     blocks: dict[str, type[BaseModel]] = {
         "source": Source,
+        "quota": QuotaSpec,
         "schedule": Schedule,
         "quality": Quality,
         "drain": DrainSpec,

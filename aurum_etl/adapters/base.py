@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aurum_etl.download import Source
     from aurum_etl.manners import Manners
     from aurum_etl.market import Iso
+    from aurum_etl.quota.limits import Allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class Adapter(Protocol):
     iso: Iso
     bases: Mapping[str, str]
     """The ISO's own addresses, by host; `""` is the main one."""
-    requests_per_minute: float
-    """How often the ISO lets itself be asked."""
+    allowance: Allowance
+    """How much may be had of the ISO, and what is taken of it day by day."""
     manners: Manners
     datasets: tuple[Dataset, ...]
 
@@ -198,7 +199,7 @@ def _read(
         finally:
             coming.decode_seconds += time.perf_counter() - started
 
-    fetched = source.get(ask.request, read, chunk_key=chunk.key)
+    fetched = source.get(ask.request, read, chunk_key=chunk.key, records=_rows)
     coming.attempts = max(coming.attempts, fetched.attempts)
     coming.origins.add(fetched.answer.origin)
     coming.size += fetched.answer.size
@@ -206,6 +207,10 @@ def _read(
         coming.nothing.append(str(fetched.value))
         return 0, fetched.answer
     return (coming.take(ask.report, fetched.value) if ask.reads else 0), fetched.answer
+
+
+def _rows(value: tuple[pa.RecordBatch, ...] | NoData) -> int:
+    return 0 if isinstance(value, NoData) else sum(each.num_rows for each in value)
 
 
 def read_files(adapter: Adapter, dataset: Dataset, paths: Iterable[Path], max_bytes: int) -> Fetched:

@@ -104,8 +104,11 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
     for each in document["chunks"]:
         for finding in each["findings"]:
             console.line(f"{each['key']}: {finding['check']}: {finding['detail']}")
+    for each in document["postponed"]:
+        console.line(f"{each['key']}: postponed, until {each['until']:%Y-%m-%dT%H:%M:%SZ}: {each['reason']}")
     where = ", ".join(f"{each['table']} ({each['kind']})" for each in document["sinks"]) or "no store"
-    console.line(f"{report.outcome}: {report.rows} rows, {len(report.receipts)} chunks, into {where}")
+    left = f", {len(report.postponed)} postponed" if report.postponed else ""
+    console.line(f"{report.outcome}: {report.rows} rows, {len(report.receipts)} chunks{left}, into {where}")
     sys.exit(report.exit_code)
 
 
@@ -122,6 +125,7 @@ def _report_document(report: Report) -> dict[str, Any]:
         "outcome": report.outcome.value,
         "rows": report.rows,
         "chunks": [receipt_document(receipt) for receipt in report.receipts],
+        "postponed": [{"key": each.chunk.key, "until": each.until, "reason": each.reason} for each in report.postponed],
         "sinks": [{"kind": kind, "table": table, "rows": rows} for (kind, table), rows in written.items()],
     }
 

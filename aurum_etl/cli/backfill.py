@@ -237,7 +237,7 @@ def _go_on(resumed: Resumption, console: Console) -> None:
     if ending is Ending.INTERRUPTED:
         click.echo(f"go on with: aurum-etl backfill resume {job.id}", err=True)
         leave(EXIT_INTERRUPTED)
-    failed = [each.error for each in chunks if each.state is ChunkState.FAILED]
+    failed = [each.error for each in chunks if each.state in (ChunkState.FAILED, ChunkState.POSTPONED)]
     code = exit_code(failed, len(chunks) - status.settled, len(chunks))
     leave(code or (EXIT_OK if status.state is JobState.COMPLETED else EXIT_CHUNK_FAILED))
 
@@ -274,9 +274,9 @@ def _explain(prepared: Prepared, console: Console) -> None:
         for each in plan.chunks
     ]
     quota = {
-        "host": prepared.equipment.host,
+        "host": prepared.equipment.hosts[""],
         "requests": plan.requests,
-        "requests_per_minute": plan.requests_per_minute,
+        "requests_per_minute": plan.limits.requests_per_minute,
         "seconds": plan.wait_seconds,
     }
     console.document(
@@ -306,7 +306,8 @@ def _explain(prepared: Prepared, console: Console) -> None:
         console.line(f"({len(chunks) - len(shown)} chunks in between are not shown; --json has them)")
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "nothing to do"
     console.line(f"{len(chunks)} chunks: {why}")
-    pace = f"{plan.requests_per_minute:g} a minute" if plan.requests_per_minute else "as fast as it answers"
+    most = plan.limits.requests_per_minute
+    pace = f"{most:g} a minute" if most else "as fast as it answers"
     console.line(
         f"{plan.requests:,} requests to {quota['host']}, {pace}: {timedelta(seconds=round(plan.wait_seconds))}; "
         f"about {plan.rows:,} rows, {_size(plan.bytes)} to receive"
@@ -319,7 +320,9 @@ def _show(status: JobStatus, chunks: Sequence[ChunkStatus], console: Console) ->
     document = _job_document(status)
     document["chunks"] = [_chunk_document(each) for each in chunks]
     console.document(document)
-    shown = [each for each in chunks if len(chunks) <= _SHOWN or each.state in ("running", "retrying", "failed")]
+    shown = [
+        each for each in chunks if len(chunks) <= _SHOWN or each.state in ("running", "retrying", "postponed", "failed")
+    ]
     console.table(
         f"{status.job.id} ({status.job.spec})",
         ("chunk", "reason", "state", "attempts", "rows", "rejected", "bytes", "seconds", "next try", "error"),

@@ -53,8 +53,8 @@ _OF_A_RUN = (
     ),
     click.option(
         "--profile",
-        type=click.Choice(["development", "production"]),
-        help="Keep the ISO's limits (production) or wait for nothing; by default the latter on loopback only.",
+        type=click.Choice(["development", "production", "high_volume"]),
+        help="How much of the limits to take; by default production, a backfill high_volume, and on loopback no limit at all.",
     ),
 )
 with_spec = click.argument("spec", type=click.Path(path_type=Path))
@@ -151,4 +151,4 @@ def watched(console: Console, title: str, plan: Plan) -> AbstractContextManager[
     from aurum_etl.board import board
 
     requests = {each.chunk.key: each.requests for each in plan.chunks}
-    return board(console, title, len(plan.chunks), plan.requests, plan.requests_per_minute, requests)
+    return board(console, title, len(plan.chunks), plan.requests, plan.limits.requests_per_minute, requests)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aurum_etl.chunk import scope_of
-from aurum_etl.errors import SinkError
+from aurum_etl.errors import AurumError, SinkError
 from aurum_etl.pipeline import taken_in_part
 from aurum_etl.receipt import Outcome, Receipt, Written
 from aurum_etl.sinks.iceberg import IcebergSink
@@ -43,6 +43,8 @@ class Brought:
     """None where the worker was told to stop."""
     handovers: Mapping[str, Handover] = field(default_factory=dict, hash=False)
     """By attempt."""
+    postponed: AurumError | None = None
+    """Why there is no receipt, where the chunk is worth another try at a known time."""
 
 
 class HandingOver:

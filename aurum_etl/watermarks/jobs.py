@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.receipt import Postponed, Receipt
     from aurum_etl.settings import Settings
     from aurum_etl.window import Window
 
@@ -55,6 +55,8 @@ class ChunkState(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
     RETRYING = "retrying"
+    POSTPONED = "postponed"
+    """Nothing came of it yet, and that is no failure: it waits for its time, or for another run."""
     DONE = "done"
     EMPTY = "empty"
     QUARANTINED = "quarantined"
@@ -151,6 +153,9 @@ class Event(StrEnum):
     """Of a chunk: somebody works on it."""
     AGAIN = "again"
     """Of a chunk: it failed, and is tried again at the instant in `detail`."""
+    POSTPONED = "postponed"
+    """Of a chunk: nothing came of it, which is no failure; it is worth another try at the instant in `detail`, for the reason
+    behind it."""
 
 
 class Jobs:
@@ -229,11 +234,13 @@ class Jobs:
         receipts: Sequence[Receipt],
         begun: Sequence[Chunk] = (),
         again: Sequence[tuple[Chunk, datetime]] = (),
+        postponed: Sequence[Postponed] = (),
     ) -> None:
         """Append receipts and what happened to chunks, in one transaction."""
         events = [(Event.ENDED, receipt.chunk.key, "") for receipt in receipts]
         events += [(Event.BEGUN, chunk.key, "") for chunk in begun]
         events += [(Event.AGAIN, chunk.key, when.isoformat()) for chunk, when in again]
+        events += [(Event.POSTPONED, each.chunk.key, f"{each.until.isoformat()} {each.reason}") for each in postponed]
         with self._store.transaction() as connection:
             insert(connection, receipts)
             for event, chunk_key, detail in events:
@@ -360,19 +367,26 @@ _CHUNKS = """
     happened as (
         select job, chunk_key, max_by(event, e.number) as last, max_by(detail, e.number) as detail
         from job_events e join starts s using (job) where chunk_key <> '' and e.number > s.number group by all),
+    late as (
+        select job, chunk_key, max_by(detail, number) as detail
+        from job_events where list_contains($jobs, job) and chunk_key <> ''
+        group by all having max_by(event, number) = 'postponed'),
     elsewhere as (
         select distinct job, chunk_key from job_events where list_contains($jobs, job) and event = 'elsewhere'),
     chunks as (
         select c.job, c.place, epoch_us(c.window_start), epoch_us(c.window_end), c.reason, c.requests, c.rows, c.bytes,
                case when h.last = 'begun' then 'running'
                     when h.last = 'again' then 'retrying'
+                    when l.detail is not null then 'postponed'
                     when e.job is not null and coalesce(r.outcome, 'failed') = 'failed' then 'done'
                     else coalesce(r.outcome, 'pending') end as state,
                coalesce(t.attempts, 0), coalesce(r.rows_committed, 0) as committed,
-               coalesce(r.rows_rejected, 0), coalesce(r.bytes, 0) as received, coalesce(r.seconds, '{}'), r.error,
-               case when h.last = 'again' then h.detail end
+               coalesce(r.rows_rejected, 0), coalesce(r.bytes, 0) as received, coalesce(r.seconds, '{}'),
+               coalesce(substr(l.detail, instr(l.detail, ' ') + 1), r.error),
+               case when h.last = 'again' then h.detail else split_part(l.detail, ' ', 1) end
         from job_chunks c left join tried t using (job, chunk_key) left join happened h using (job, chunk_key)
-             left join elsewhere e using (job, chunk_key) left join receipts r on r.number = t.newest
+             left join late l using (job, chunk_key) left join elsewhere e using (job, chunk_key)
+             left join receipts r on r.number = t.newest
         where list_contains($jobs, c.job))"""
 
 _TOTALS = "select job, state, count(*), sum(committed), sum(received) from chunks group by all"

@@ -99,7 +99,7 @@ def test_a_cancelled_job_does_not_wait_for_the_source_either(home: Callable[...,
 
 def test_while_a_rate_limit_of_minutes_is_kept(home: Callable[..., Home]) -> None:
     at = home("iceberg")
-    process = at.backfill("--profile", "production", "--set", "source.requests_per_minute=0.2")
+    process = at.backfill("--profile", "production", "--set", "quota.requests_per_minute=0.2")
     until(lambda: at.counts() == {"done": 1, "running": 3})
     begun = time.monotonic()
     out, _ = stopped(process, signal.SIGTERM)

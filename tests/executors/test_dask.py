@@ -295,7 +295,7 @@ def test_a_cluster_of_the_users_does_it_and_keeps_nothing(work: Work, cluster: s
 def test_workers_share_the_pace_with_everything_else_on_the_drivers_machine(
     work: Work, cluster: str, simulator: Simulator
 ) -> None:
-    pace = "source.requests_per_minute=300"
+    pace = "quota.requests_per_minute=300"
     flags = replace(FLAGS, profile="production", overrides=(pace,))
     elsewhere: list[float] = []
 
@@ -328,7 +328,7 @@ reload.steer(sys.argv[1], Event.CANCELLED)
 
 def test_who_is_told_to_stop_waits_no_longer(work: Work, cluster: str, outside: Client) -> None:
     """One request a minute: the second chunk waits for its turn, and the third was not begun."""
-    flags = replace(FLAGS, profile="production", overrides=("source.requests_per_minute=1",))
+    flags = replace(FLAGS, profile="production", overrides=("quota.requests_per_minute=1",))
     started: list[float] = []
 
     def cancel() -> None:
@@ -356,7 +356,7 @@ if __name__ == "__main__":
 
 
 def test_a_driver_that_is_killed_holds_no_worker_up(work: Work, cluster: str, outside: Client, tmp_path: Path) -> None:
-    flags = replace(FLAGS, profile="production", overrides=("source.requests_per_minute=1",))
+    flags = replace(FLAGS, profile="production", overrides=("quota.requests_per_minute=1",))
     work.begin(Place("dask", cluster), flags=flags)
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)

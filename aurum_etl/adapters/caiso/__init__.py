@@ -34,6 +34,7 @@ from aurum_etl.archive import Request
 from aurum_etl.errors import SourceChanged
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
+from aurum_etl.quota.limits import allowance
 from aurum_etl.window import days_of, split_hours
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Caiso(Adapter):
 
     iso = Iso.CAISO
     bases: Mapping[str, str] = {"": "https://oasis.caiso.com/oasisapi", _OUTLOOK: "https://www.caiso.com/outlook"}
-    requests_per_minute = 12.0
+    allowance = allowance(500_000, 500, concurrent=3, pace=12, priority=1)
     manners = Manners(busy_seconds=oasis.busy_seconds, nothing_there=frozenset({404}))
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS)
 

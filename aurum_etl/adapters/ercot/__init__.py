@@ -60,6 +60,7 @@ from aurum_etl.adapters.base import Adapter, After, Ask
 from aurum_etl.adapters.ercot import asking, forms, load, places, power, prices, reserves
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
+from aurum_etl.quota.limits import allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -90,7 +91,7 @@ class Ercot(Adapter):
         asking.MIS: "https://www.ercot.com",
         asking.DASHBOARDS: "https://www.ercot.com/api/1/services/read/dashboards",
     }
-    requests_per_minute = 30.0
+    allowance = allowance(600_000, 600, concurrent=6, pace=30, priority=1, burst=5)
     manners = Manners(
         access=(
             "register at https://apiexplorer.ercot.com (ERCOT_API_USERNAME, ERCOT_API_PASSWORD) and subscribe to the Public "

@@ -42,6 +42,7 @@ from aurum_etl.adapters.isone import forms, load, places, power, prices, reserve
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
+from aurum_etl.quota.limits import allowance
 from aurum_etl.window import days_of, intersect, market_day, split_hours
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Isone(Adapter):
         "": "https://webservices.iso-ne.com/api/v1.1",
         forms.WWW: "https://www.iso-ne.com",
     }
-    requests_per_minute = 60.0
+    allowance = allowance(300_000, 300, concurrent=3, pace=60, priority=2)
     manners = Manners(
         nothing_there=frozenset({404}),
         access=(

@@ -42,6 +42,7 @@ from aurum_etl.adapters.miso import forms, load, places, power, prices, reserves
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
+from aurum_etl.quota.limits import allowance
 from aurum_etl.window import days_of
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Miso(Adapter):
         forms.API: "https://apim.misoenergy.org",
         forms.PUBLIC: "https://public-api.misoenergy.org/api",
     }
-    requests_per_minute = 50.0
+    allowance = allowance(300_000, 300, concurrent=5, pace=50, priority=2, burst=5, per_day=24_000)
     manners = Manners(
         nothing_there=frozenset({404}),
         access=(

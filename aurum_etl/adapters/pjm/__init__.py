@@ -36,6 +36,7 @@ from aurum_etl.adapters.pjm import dataminer, load, nodes, power, prices, reserv
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
+from aurum_etl.quota.limits import allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +55,7 @@ class Pjm(Adapter):
 
     iso = Iso.PJM
     bases: Mapping[str, str] = {"": "https://api.pjm.com/api/v1"}
-    requests_per_minute = 6.0
+    allowance = allowance(400_000, 400, concurrent=4, pace=6, priority=1, burst=2)
     manners = Manners(
         access="PJM_API_KEY holds a subscription key: register at https://apiportal.pjm.com and subscribe to Data Miner"
     )

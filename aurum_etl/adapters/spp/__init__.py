@@ -45,6 +45,7 @@ from aurum_etl.adapters.base import Adapter, Ask
 from aurum_etl.adapters.spp import files, load, power, prices, reserves
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
+from aurum_etl.quota.limits import allowance
 from aurum_etl.window import days_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Spp(Adapter):
 
     iso = Iso.SPP
     bases: Mapping[str, str] = {"": "https://portal.spp.org"}
-    requests_per_minute = 30.0
+    allowance = allowance(200_000, 200, concurrent=3, pace=30, priority=3)
     manners = Manners(
         nothing_there=frozenset({404}),
         access="the portal needs no key, and refuses some addresses outside the United States",

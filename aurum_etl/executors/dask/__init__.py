@@ -29,7 +29,7 @@ from aurum_etl.sinks.iceberg import IcebergSink
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from distributed import Client, Future
 
@@ -55,9 +55,17 @@ class DaskExecutor:
     """
 
     def __init__(
-        self, client: Client, job: Job, stores: Sequence[IcebergSink], stop: threading.Event, width: int | None
+        self,
+        client: Client,
+        job: Job,
+        stores: Sequence[IcebergSink],
+        stop: threading.Event,
+        width: int | None,
+        lost: Callable[[str], None],
     ) -> None:
         self._client = client
+        self._lost = lost
+        """Told of workers that are gone."""
         self._job = job
         self._stores = stores
         self._stop = stop
@@ -177,6 +185,8 @@ class DaskExecutor:
             raise ClusterLost(
                 f"{self._address}: the scheduler is gone, and what its workers did is not known"
             ) from error
+        if brought.postponed is not None:
+            raise brought.postponed
         if not brought.receipts:
             raise Stopped("the run was stopped; nothing of this chunk was kept")
         return brought
@@ -218,6 +228,7 @@ class DaskExecutor:
             return
         for address in self._workers.keys() - workers.keys():
             logger().warning("worker.lost", worker=address)
+            self._lost(address)
         self._workers = workers
 
 
@@ -245,12 +256,12 @@ def opened(place: Place, equipment: Equipment, settings: Settings, urgency: int)
             stack.callback(store.close)
             store.open(equipment.dataset)
         job = worker.Job(secrets.token_hex(8), equipment, str(settings.home), telemetry.manner())
-        executor = DaskExecutor(client, job, stores, stop, width)
+        turns = stack.enter_context(made.budget(equipment, settings, urgency))
+        turnstile = Turnstile(job.name, client, turns, stop, worker.grant)
+        stack.callback(turnstile.close)
+        executor = DaskExecutor(client, job, stores, stop, width, turnstile.lost)
         stack.callback(executor.close)
         _prepare(client, job)
-        if equipment.requests_per_minute is not None:
-            turns = stack.enter_context(made.budget(equipment, settings, urgency))
-            stack.callback(Turnstile(job.name, client, turns, stop, worker.grant).close)
         yield executor
 
 

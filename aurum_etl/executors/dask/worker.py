@@ -20,7 +20,7 @@ from aurum_etl.errors import AurumError, Stopped
 from aurum_etl.executors.base import work
 from aurum_etl.executors.dask.turns import AskedFor
 from aurum_etl.executors.handover import Brought, for_a_worker
-from aurum_etl.quota import Unlimited, demand_going
+from aurum_etl.quota import demand_going
 from aurum_etl.receipt import not_begun
 from aurum_etl.settings import read_settings
 
@@ -110,8 +110,7 @@ class _Bench:
             level, as_json = job.manner
             telemetry.configure(level, as_json=as_json)
         equipment, settings = job.equipment, read_settings(home=Path(job.home))
-        turns = Unlimited() if equipment.requests_per_minute is None else AskedFor(job.name, worker)
-        self.turns = turns if isinstance(turns, AskedFor) else None
+        self.turns = turns = AskedFor(job.name, worker)
         stores, handing = for_a_worker(undo.enter_context(made.opened(equipment, settings)))
         source = undo.enter_context(made.source(equipment, settings, turns, self.stop))
         return _Tools(made.workshop(equipment, settings, stores), source, handing)
@@ -153,6 +152,8 @@ def work_on(job: Job, task: Task) -> Brought:
             # Raised, it would be in the worker's log as a failure.
             return Brought(())
         except AurumError as error:
+            if error.until is not None:
+                return Brought((), postponed=error)
             if not error.retryable:
                 raise
             told = f"{type(error).__name__}: worker {worker.address}: {error}"
@@ -172,10 +173,10 @@ async def prepare(job: Job, dask_worker: Worker) -> None:
     await asyncio.to_thread(import_module, "aurum_etl.validate")
 
 
-def grant(name: str, ask: str, refusal: str) -> None:
-    """A turn for a task that asked for it."""
+def grant(name: str, ask: str, outcome: float | Exception) -> None:
+    """A turn for a task that asked for it, or why there is none."""
     if (turns := _bench(name).turns) is not None:
-        turns.grant(ask, refusal)
+        turns.grant(ask, outcome)
 
 
 def stop(name: str) -> list[str]:
