@@ -31,7 +31,7 @@ from benchmarks.measure import peak_mb
 
 if TYPE_CHECKING:
     from aurum_etl.chunk import Chunk
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.receipt import Postponed, Receipt
 
 SPEC = Path(__file__).parent.parent / "specs/caiso_lmp.yaml"
 FIRST = date(2025, 1, 1)
@@ -51,6 +51,10 @@ class Tenths:
 
     def begun(self, chunk: Chunk) -> None:
         """See `Watcher`."""
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        """Nothing is postponed here."""
+        raise AssertionError(f"{postponed}, {waits}")
 
     def state(self, text: str) -> None:
         """See `Watcher`."""

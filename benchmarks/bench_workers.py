@@ -27,7 +27,7 @@ from aurum_etl import telemetry
 
 if TYPE_CHECKING:
     from aurum_etl.chunk import Chunk
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.receipt import Postponed, Receipt
 
 FIRST = date(2026, 6, 1)
 SPEC = "dataset: caiso_lmp\nsource: {{concurrent_chunks: {threads}}}\n"
@@ -65,6 +65,10 @@ class _Clock:
 
     def ended(self, _receipt: Receipt, _again_in: float | None) -> None:
         self.ended_at = time.perf_counter()
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        """Nothing is postponed here."""
+        raise AssertionError(f"{postponed}, {waits}")
 
     def state(self, _text: str) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from aurum_etl.adapters.base import fetch
 from aurum_etl.archive import Archive
 from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.download import QUICK, Download
-from aurum_etl.quota import Unlimited
+from aurum_etl.quota import Terms, ledger_of
 from aurum_etl.receipt import Origin
 from aurum_etl.settings import read_settings
 from aurum_etl.simulator import Simulator
@@ -74,14 +75,15 @@ def record(name: str, folder: Path) -> None:
     adapter = adapters.adapter(dataset.iso)
     archive = Archive(folder)
     asked = case.chunk.window.end + timedelta(days=case.age_days)
-    with Simulator(nodes=case.locations, now=lambda: asked) as simulator:
+    with Simulator(nodes=case.locations, now=lambda: asked) as simulator, ExitStack() as stack:
         settings = read_settings({"AURUM_HOME": str(folder / "home"), **simulator.env})
+        ledger = stack.enter_context(closing(ledger_of(settings)))
         bases = settings.addresses(dataset.iso, adapter.bases)
         with Download(
             bases,
             Origin.SIMULATOR,
             archive,
-            budget=Unlimited(),
+            budget=ledger.budget(Terms(dataset.key)),
             patience=QUICK,
             max_bytes=_MAX_BYTES,
             manners=adapter.manners,

@@ -14,6 +14,7 @@ from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.backfill import Plan, Reason, Rerun, plan, remaining, rounded
 from aurum_etl.chunk import Selection
 from aurum_etl.market import Iso
+from aurum_etl.quota import Limits
 from aurum_etl.spec import Spec
 from aurum_etl.window import Window, market_day, market_days, merge
 from tests.frames import PACIFIC
@@ -26,7 +27,16 @@ def whole(days: int = 10, chunk_days: int = 1) -> Plan:
     spec = Spec.model_validate({"dataset": "caiso_lmp", "source": {"nodes": list(NODES), "chunk_days": chunk_days}})
     window = market_days(FIRST, FIRST + timedelta(days), PACIFIC)
     adapter = adapters.adapter(Iso.CAISO)
-    return plan(window, spec, LMP_DAY_AHEAD, adapter, [], asked_for=False, requests_per_minute=12, bytes_per_row=2.0)
+    return plan(
+        window,
+        spec,
+        LMP_DAY_AHEAD,
+        adapter,
+        [],
+        asked_for=False,
+        limits=Limits(requests_per_minute=12),
+        bytes_per_row=2.0,
+    )
 
 
 def day(number: int) -> Window:

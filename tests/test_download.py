@@ -6,7 +6,7 @@ import email.utils
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +16,10 @@ import pytest
 
 from aurum_etl.archive import Answer, Archive, Request
 from aurum_etl.download import QUICK, Download, Patience, Replay
-from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable, Stopped
+from aurum_etl.errors import AccessDenied, SourceChanged, SourceResting, SourceUnavailable, SourceUnreachable, Stopped
 from aurum_etl.manners import Manners, NothingThere
 from aurum_etl.market import Iso
-from aurum_etl.quota import HostBudget, Unlimited
+from aurum_etl.quota import BreakerRule, BreakerState, Ledger, LedgerBudget, Limits, Terms
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUEST = Request(Iso.CAISO, "SingleZip", (("queryname", "PRC_LMP"),))
+FREE = Terms("caiso_lmp", breaker=BreakerRule(failures=1000))
 HASTY = replace(QUICK, first_wait_seconds=0.01, longest_wait_seconds=0.02)
 Scripted = tuple[int, dict[str, str], bytes]
 
@@ -76,8 +77,15 @@ def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path / "archive")
 
 
+def budget_of(archive: Archive, terms: Terms = FREE) -> LedgerBudget:
+    """Under the record beside the archive."""
+    folder = archive.folder.with_name("quota")
+    folder.mkdir(exist_ok=True)
+    return Ledger(folder).budget(terms)
+
+
 def source(base: str, archive: Archive, patience: Patience = HASTY, **changes: object) -> Download:
-    options = {"budget": Unlimited(), "max_bytes": 1_000_000, "manners": Manners(), **changes}
+    options = {"budget": budget_of(archive), "max_bytes": 1_000_000, "manners": Manners(), **changes}
     return Download({"": base}, Origin.CUSTOM, archive, patience=patience, **options)  # type: ignore[arg-type]
 
 
@@ -205,8 +213,9 @@ def test_an_answer_beyond_the_limit_is_refused(archive: Archive) -> None:
             download.get(REQUEST, text, chunk_key="k")
 
 
-def test_requests_start_no_faster_than_the_pace(archive: Archive, tmp_path: Path) -> None:
-    budget = HostBudget(tmp_path, "iso", 300.0)
+def test_requests_start_no_faster_than_the_pace(archive: Archive) -> None:
+    limits = Limits(requests_per_minute=300)
+    budget = budget_of(archive, Terms("caiso_lmp", limits=limits, host_limits=limits))
     with serving(GOOD) as server, source(server.base, archive, budget=budget) as download:
         for _ in range(4):
             download.get(REQUEST, text, chunk_key="k")
@@ -233,3 +242,101 @@ def test_a_replay_sends_no_request(archive: Archive) -> None:
         download.get(REQUEST, text, chunk_key="k")
     replayed = Replay(archive, simulated=False, manners=Manners()).get(REQUEST, text, chunk_key="k")
     assert (replayed.value, replayed.attempts, replayed.answer.origin) == ("good", 0, Origin.CUSTOM)
+
+
+def logged(archive: Archive) -> list[dict[str, object]]:
+    with closing(budget_of(archive)) as budget:
+        rows: list[dict[str, object]] = budget.ledger.tables()["requests"].to_pylist()
+    return rows
+
+
+def test_every_try_is_on_record_with_what_came_of_it(archive: Archive) -> None:
+    with serving((503, {}, b"busy"), (200, {}, b"bad"), GOOD) as server:
+
+        def whole(answer: Answer) -> str:
+            if text(answer) == "bad":
+                raise SourceUnavailable("cut short")
+            return text(answer)
+
+        base = server.base.replace("http://", "http://me:sesame@")
+        with source(base, archive) as download:
+            request = replace(REQUEST, query=(*REQUEST.query, ("api_key", "sesame")))
+            download.get(request, whole, chunk_key="k", records=len)
+    rows = logged(archive)
+    assert [(each["attempt"], each["status"], each["bytes"], each["records"]) for each in rows] == [
+        (1, 503, 4, 0),
+        (2, 200, 3, 0),
+        (3, 200, 4, 4),
+    ]
+    assert str(rows[0]["error"]).startswith("SourceUnavailable: CAISO SingleZip")
+    assert [each["error"] for each in rows[1:]] == ["SourceUnavailable: cut short", None]
+    host = server.base.removeprefix("http://")
+    assert {each["host"] for each in rows} == {f"CAISO {host}"}
+    assert {each["url"] for each in rows} == {f"{server.base}/SingleZip?queryname=PRC_LMP&api_key=…"}
+    assert "sesame" not in str(rows)
+    assert rows[2]["sha256"] == [record["sha256"] for _, record in archive.exchanges()][2]
+
+
+def test_a_host_in_trouble_is_left_alone_and_the_chunk_can_come_again(archive: Archive) -> None:
+    budget = budget_of(archive, Terms("caiso_lmp", breaker=BreakerRule(failures=3)))
+    with serving((503, {}, b"busy")) as server, source(server.base, archive, budget=budget) as download:
+        with pytest.raises(SourceResting, match="is left alone until") as caught:
+            download.get(REQUEST, text, chunk_key="k")
+        assert len(server.starts) == 3
+        assert caught.value.until is not None
+        assert [each.state for each in budget.ledger.breakers()] == [BreakerState.OPEN]
+
+
+@pytest.mark.parametrize("answer", [(429, {}, b"too fast"), (404, {}, b"gone"), (200, {}, b"<html>"), (401, {}, b"")])
+def test_a_host_that_answers_is_not_in_trouble(archive: Archive, answer: Scripted) -> None:
+    def never(_: Answer) -> str:
+        raise SourceUnavailable("not what was asked for")
+
+    budget = budget_of(archive, Terms("caiso_lmp", breaker=BreakerRule(failures=2)))
+    with serving(answer) as server, source(server.base, archive, budget=budget) as download:
+        for _ in range(2):
+            with pytest.raises((SourceUnavailable, SourceChanged, AccessDenied)):
+                download.get(REQUEST, never, chunk_key="k")
+    assert all(each.state is BreakerState.CLOSED for each in budget_of(archive).ledger.breakers())
+
+
+def test_what_one_was_told_to_wait_all_wait(archive: Archive) -> None:
+    with serving((429, {"retry-after": "1"}, b"too fast"), GOOD) as server:
+        with source(server.base, archive, replace(HASTY, attempts=1)) as first:
+            with pytest.raises(SourceUnavailable):
+                first.get(REQUEST, text, chunk_key="k")
+        with source(server.base, archive) as second:
+            assert second.get(REQUEST, text, chunk_key="l").value == "good"
+    assert server.starts[1] - server.starts[0] >= 1.0
+
+
+def test_a_body_that_never_ends_is_given_up(archive: Archive) -> None:
+    patience = replace(HASTY, attempts=1, total_seconds=0.3)
+    with trickling() as base, source(base, archive, patience) as download:
+        with pytest.raises(SourceUnavailable, match=r"the answer was not there after 0 s"):
+            download.get(REQUEST, text, chunk_key="k")
+
+
+@contextmanager
+def trickling() -> Iterator[str]:
+    """A server whose body comes in drops, for ever."""
+    over = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(10_000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            with suppress(OSError):
+                while not over.wait(0.05):
+                    connection.sendall(b".")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        over.set()
+        thread.join()
+        listener.close()

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from aurum_etl import execute as module
 from aurum_etl.chunk import ALL, Chunk, Selection
-from aurum_etl.errors import Stopped, WatermarkError
+from aurum_etl.errors import SourceResting, Stopped, WatermarkError
 from aurum_etl.execute import Ending, Order, Persistence, execute
 from aurum_etl.executors.base import Task
 from aurum_etl.receipt import Outcome
@@ -22,10 +23,9 @@ from tests.test_watermarks import day, receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
     from aurum_etl.executors.base import Ended
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.receipt import Postponed, Receipt
 
 Answer = str | BaseException
 """`done`, the error of a failure, or what is raised in the place of a receipt."""
@@ -106,13 +106,19 @@ class Desk:
         self.broken = False
 
     def note(
-        self, receipts: Sequence[Receipt], begun: Sequence[Chunk], again: Sequence[tuple[Chunk, datetime]], /
+        self,
+        receipts: Sequence[Receipt],
+        begun: Sequence[Chunk],
+        again: Sequence[tuple[Chunk, datetime]],
+        postponed: Sequence[Postponed],
+        /,
     ) -> None:
         if self.broken and receipts:
             raise WatermarkError("no room")
         self.again += again
         self.journal += [f"noted begun {self._number(each)}" for each in begun]
         self.journal += [f"noted {each.outcome} {self._number(each.chunk)}" for each in receipts]
+        self.journal += [f"noted postponed {self._number(each.chunk)}" for each in postponed]
 
     def order(self) -> Order:
         return self.orders[0] if len(self.orders) == 1 else self.orders.pop(0)
@@ -123,6 +129,9 @@ class Desk:
     def ended(self, receipt: Receipt, again_in: float | None) -> None:
         again = "" if again_in is None else " and again"
         self.journal.append(f"heard {receipt.outcome} {self._number(receipt.chunk)}{again}")
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        self.journal.append(f"heard postponed {self._number(postponed.chunk)}{' and again' if waits else ''}")
 
     def state(self, text: str) -> None:
         self.journal.append(f"heard {text}")
@@ -193,6 +202,28 @@ def test_what_does_not_heal_is_tried_once(desk: Desk, journal: list[str], error:
     assert execute(tasks(2), Hands(journal, 1, {0: [error]}), desk, QUICK, desk) is Ending.FINISHED
     assert started(journal) == ["start 0", "start 1"]
     assert desk.count("heard failed 0") == 1
+
+
+def late(seconds: float) -> SourceResting:
+    return SourceResting("it rests", until=datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def test_what_is_postponed_is_tried_in_time_and_counts_no_attempt(desk: Desk, journal: list[str]) -> None:
+    hands = Hands(journal, answers={1: [late(0.2), late(0.4), BUSY, "done"]})
+    persistence = replace(QUICK, attempts=2, patience_seconds=10)
+    assert execute(tasks(3), hands, desk, persistence, desk) is Ending.FINISHED
+    assert desk.count("noted postponed 1") == desk.count("heard postponed 1 and again") == 2
+    assert desk.count("heard failed 1 and again") == 1
+    assert [line for line in journal if line.endswith(" 1")][-1] == "heard done 1"
+    assert journal.index("heard done 2") < journal.index("heard done 1"), "the others go on meanwhile"
+
+
+def test_what_is_due_too_late_is_left_to_another_run_and_stops_nothing(desk: Desk, journal: list[str]) -> None:
+    hands = Hands(journal, answers={0: [late(3600)]})
+    persistence = replace(QUICK, stops=True, patience_seconds=60)
+    assert execute(tasks(2), hands, desk, persistence, desk) is Ending.FINISHED
+    assert desk.count("start 0") == desk.count("heard postponed 0") == 1
+    assert desk.count("heard done 1") == 1
 
 
 def test_a_failure_that_stops_lets_others_end_and_begins_none(desk: Desk, journal: list[str]) -> None:

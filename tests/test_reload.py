@@ -27,9 +27,9 @@ def shell(settings: Settings, simulator: Simulator) -> Shell:
     return Shell(settings.home, simulator)
 
 
-def written(source: str) -> str:
-    """A spec with these fields of its source."""
-    return f"dataset: caiso_lmp\nsource: {{nodes: [TH_NP15_GEN-APND, DLAP_SCE-APND], {source}}}\n"
+def written(source: str, quota: str = "") -> str:
+    """A spec with these fields of its source and of its quota."""
+    return f"dataset: caiso_lmp\nsource: {{nodes: [TH_NP15_GEN-APND, DLAP_SCE-APND], {source}}}\nquota: {{{quota}}}\n"
 
 
 def rows(shell: Shell) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def test_what_another_run_has_done_meanwhile_is_not_done_again(
 def test_a_paused_job_waits_and_a_resumed_one_goes_on(shell: Shell, simulator: Simulator, tmp_path: Path) -> None:
     path = spec(
         tmp_path,
-        written("requests_per_minute: 30, concurrent_chunks: 2"),
+        written("concurrent_chunks: 2", quota="requests_per_minute: 30"),
     )
     with shell.start("backfill", path, *JULY, "--profile", "production", "--json") as process:
         (job,) = until(lambda: [each for each in shell.json("backfill", "list") if each["rows"]])
@@ -166,7 +166,7 @@ def test_a_paused_job_waits_and_a_resumed_one_goes_on(shell: Shell, simulator: S
 def test_an_interrupted_job_is_paused_and_goes_on_where_it_was(
     shell: Shell, simulator: Simulator, tmp_path: Path
 ) -> None:
-    path = spec(tmp_path, written("requests_per_minute: 6"))
+    path = spec(tmp_path, written("concurrent_chunks: 3", quota="requests_per_minute: 6"))
     with shell.start("backfill", path, *JULY, "--profile", "production") as process:
         (job,) = until(lambda: [each for each in shell.json("backfill", "list") if each["rows"]])
         asked = time.monotonic()

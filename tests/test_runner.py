@@ -12,6 +12,7 @@ from adbc_driver_postgresql import dbapi
 
 from aurum_etl import inspection
 from aurum_etl.errors import CommitFailed, SinkUnavailable, UsageError
+from aurum_etl.quota import UNLIMITED
 from aurum_etl.receipt import Origin, Outcome, Written
 from aurum_etl.runner import Flags, Report, perform, prepare, run
 from aurum_etl.simulator import Fault, Simulator
@@ -164,16 +165,17 @@ def test_nothing_yet_is_not_nothing(go: Callable[..., Report]) -> None:
     """A day that may still be published must not be settled as empty."""
     far = datetime.now(UTC).date() + timedelta(3)
     report = go(Flags(start=far, end=far + timedelta(1)))
-    assert report.outcome is Outcome.FAILED
-    assert str(report.receipts[0].error).startswith("NotYetPublished: ")
-    assert "should be complete by" in str(report.receipts[0].error)
+    assert (report.receipts, report.exit_code) == ((), 5)
+    (postponed,) = report.postponed
+    assert postponed.reason.startswith("NotYetPublished: ")
+    assert f"{far} should be complete by {postponed.until:%Y-%m-%dT%H:%MZ}" in postponed.reason
 
 
 def test_half_a_day_is_not_loaded(go: Callable[..., Report], settings: Settings) -> None:
     """Actual load of a day that is still going on: half a day that counts as done would be a gap that nobody sees."""
     today = datetime.now(UTC).date()
     report = go(Flags(start=today, end=today + timedelta(1)), LOAD)
-    assert str(report.receipts[0].error).startswith("NotYetPublished: ")
+    assert report.postponed[0].reason.startswith("NotYetPublished: ")
     assert rows(settings, "load") == 0
 
 
@@ -269,10 +271,11 @@ def test_a_plan_makes_nothing_and_asks_nobody(tmp_path: Path, settings: Settings
 
 
 def test_loopback_waits_for_no_limit_unless_asked(tmp_path: Path, settings: Settings) -> None:
-    assert prepare(spec(tmp_path), JULY, settings).requests_per_minute is None
-    assert prepare(spec(tmp_path), replace(JULY, profile="production"), settings).requests_per_minute == 12
+    assert prepare(spec(tmp_path), JULY, settings).limits == UNLIMITED
+    rehearsed = prepare(spec(tmp_path), replace(JULY, profile="production"), settings).limits
+    assert (rehearsed.requests_per_minute, rehearsed.records_per_hour) == (12, 500_000)
     live = replace(settings, bases={})
-    assert prepare(spec(tmp_path), JULY, live).requests_per_minute == 12
+    assert prepare(spec(tmp_path), JULY, live).limits == rehearsed
 
 
 @pytest.mark.parametrize("origin", [Origin.LIVE, Origin.FILES])

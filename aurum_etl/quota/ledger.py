@@ -90,7 +90,15 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class _Later:
+class Ticket:
+    """A place in the queue."""
+
+    id: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
     """Not now."""
 
     at: float
@@ -109,23 +117,32 @@ class Ledger(Record):
 
     def reserve(self, call: Call, terms: Terms, stop: threading.Event) -> Reserved:
         """See `Budget.reserve`."""
-        started, ticket = self.clock.now(), secrets.token_hex(8)
+        ticket = Ticket(secrets.token_hex(8), self.clock.now())
         try:
             while True:
                 demand_going(stop)
                 now = self.clock.now()
-                with self.transaction() as connection:
-                    found = self._decide(connection, call, terms, ticket, started, now)
-                if not isinstance(found, _Later):
-                    return Reserved(self, found, terms, call, now - started)
-                self._demand_patience(call, terms, found, started, now)
+                found = self.attempt(call, terms, ticket)
+                if isinstance(found, Reserved):
+                    return found
+                self._demand_patience(call, terms, found, ticket.since, now)
                 self.clock.wait(stop, min(max(found.at - now, 0.001), _LOOK_SECONDS))
         except BaseException:
             with self.transaction() as connection:
-                connection.execute("delete from waiting where id = ?", [ticket])
+                connection.execute("delete from waiting where id = ?", [ticket.id])
             raise
 
-    def _demand_patience(self, call: Call, terms: Terms, later: _Later, started: float, now: float) -> None:
+    def attempt(self, call: Call, terms: Terms, ticket: Ticket) -> Reserved | Later:
+        """The same without waiting: the reservation, or when to come again with the same ticket.
+
+        Raises: SourceResting if the host's circuit breaker is open.
+        """
+        now = self.clock.now()
+        with self.transaction() as connection:
+            found = self._decide(connection, call, terms, ticket, now)
+        return found if isinstance(found, Later) else Reserved(self, found, terms, call, now - ticket.since)
+
+    def _demand_patience(self, call: Call, terms: Terms, later: Later, started: float, now: float) -> None:
         until = later.at if later.known else now
         if until - started <= terms.longest_wait_seconds:
             return
@@ -138,8 +155,8 @@ class Ledger(Record):
         )
 
     def _decide(
-        self, connection: sqlite3.Connection, call: Call, terms: Terms, ticket: str, started: float, now: float
-    ) -> int | _Later:
+        self, connection: sqlite3.Connection, call: Call, terms: Terms, ticket: Ticket, now: float
+    ) -> int | Later:
         """The number of the request, which may be sent; or when to look again.
 
         Raises: SourceResting.
@@ -152,19 +169,19 @@ class Ledger(Record):
         records, size = self._expected(connection, terms)
         later = self._soonest(connection, call, terms, records, size, now)
         if later is None:
-            later = self._somebody_first(connection, call, terms, ticket, started, now)
+            later = self._somebody_first(connection, call, terms, ticket, now)
         if later is not None:
             connection.execute(
                 "insert into waiting values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                 "on conflict (id) do update set seen_at = excluded.seen_at",
                 [
-                    ticket, call.host, terms.dataset, terms.urgency, terms.priority, started, now,
+                    ticket.id, call.host, terms.dataset, terms.urgency, terms.priority, ticket.since, now,
                     json.dumps(asdict(terms.limits)), records, size,
                 ],
             )  # fmt: skip
             return later
-        connection.execute("delete from waiting where id = ?", [ticket])
-        number = self._put_down(connection, call, terms, records, size, now, now - started)
+        connection.execute("delete from waiting where id = ?", [ticket.id])
+        number = self._put_down(connection, call, terms, records, size, now, now - ticket.since)
         if breaker.state is not BreakerState.CLOSED:
             self._keep_breaker(connection, call.host, breaker.probing(number))
         return number
@@ -210,10 +227,10 @@ class Ledger(Record):
 
     def _soonest(
         self, connection: sqlite3.Connection, call: Call, terms: Terms, records: int, size: int, now: float
-    ) -> _Later | None:
+    ) -> Later | None:
         """When host and dataset have room; None if they have."""
         (quiet,) = connection.execute("select max(quiet_until) from hosts where host = ?", [call.host]).fetchone()
-        found = [_Later(quiet, known=True, why="it asked to be left alone")] if quiet and quiet > now else []
+        found = [Later(quiet, known=True, why="it asked to be left alone")] if quiet and quiet > now else []
         rules = list(terms.host_limits.rules)
         if call.attempt > 1 and terms.host_limits is not UNLIMITED:
             (lately,) = connection.execute(
@@ -223,7 +240,7 @@ class Ledger(Record):
         for rule in rules:
             at = free_at(connection, "host", call.host, rule, 1, now)
             if at > now:
-                found.append(_Later(at, known=True, why=f"{rule.limit:g} {rule.name} are used"))
+                found.append(Later(at, known=True, why=f"{rule.limit:g} {rule.name} are used"))
         dataset = self._dataset_later(connection, terms.dataset, terms.limits, records, size, now)
         if dataset is not None:
             found.append(dataset)
@@ -231,7 +248,7 @@ class Ledger(Record):
 
     def _dataset_later(
         self, connection: sqlite3.Connection, dataset: str, limits: Limits, records: int, size: int, now: float
-    ) -> _Later | None:
+    ) -> Later | None:
         """When the dataset has room for so much; None if it has."""
         found = []
         for rule in limits.rules:
@@ -240,35 +257,37 @@ class Ledger(Record):
             if at <= now:
                 continue
             why = f"{dataset} has used its {rule.limit:,.0f} {rule.name}"
+            if rule.amount != "requests":
+                self.release(connection, now)
             if rule.amount == "requests" or free_at(connection, "dataset", dataset, rule, wanted, now, sure=True) > now:
-                found.append(_Later(at, known=True, why=why))
+                found.append(Later(at, known=True, why=why))
             else:
                 # What is on its way may turn out to be less than was expected of it.
-                found.append(_Later(min(at, now + _LOOK_SOON_SECONDS), known=False, why=why))
+                found.append(Later(min(at, now + _LOOK_SOON_SECONDS), known=False, why=why))
         most = limits.concurrent_requests
         if most is not None and self._open(connection, dataset, most, now) >= most:
             at = now + _LOOK_SOON_SECONDS
-            found.append(_Later(at, known=False, why=f"{most} requests of {dataset} are being answered"))
+            found.append(Later(at, known=False, why=f"{most} requests of {dataset} are being answered"))
         return max(found, key=lambda each: each.at, default=None)
 
     def _open(self, connection: sqlite3.Connection, dataset: str, most: int, now: float) -> int:
         """How many requests of the dataset are being answered, without those that nobody waits for any more."""
-        sql = "select count(*) from requests where open = 1 and dataset = ?"
+        sql = "select count(*) from requests where settled = 0 and open = 1 and dataset = ?"
         (count,) = connection.execute(sql, [dataset]).fetchone()
         if count >= most and self.release(connection, now):
             (count,) = connection.execute(sql, [dataset]).fetchone()
         return int(count)
 
     def _somebody_first(
-        self, connection: sqlite3.Connection, call: Call, terms: Terms, ticket: str, since: float, now: float
-    ) -> _Later | None:
+        self, connection: sqlite3.Connection, call: Call, terms: Terms, ticket: Ticket, now: float
+    ) -> Later | None:
         """Whether somebody else who waits for the host, or for the dataset, goes first."""
         rows = connection.execute(
             """select id, dataset, urgency, priority, since, limits, records, bytes from waiting
                where (host = ? or dataset = ?) and id <> ? and seen_at > ?""",
-            [call.host, terms.dataset, ticket, now - _FRESH_SECONDS],
+            [call.host, terms.dataset, ticket.id, now - _FRESH_SECONDS],
         ).fetchall()
-        mine = _rank(terms.urgency, terms.priority, since, now, ticket)
+        mine = _rank(terms.urgency, terms.priority, ticket.since, now, ticket.id)
         for other, dataset, urgency, priority, waits_since, limits, records, size in rows:
             if _rank(urgency, priority, waits_since, now, other) > mine:
                 continue
@@ -277,13 +296,15 @@ class Ledger(Record):
             if dataset == terms.dataset or not self._dataset_later(
                 connection, dataset, Limits(**json.loads(limits)), records, size, now
             ):
-                return _Later(now + _LOOK_SOON_SECONDS, known=False, why="others are more urgent, or came first")
+                return Later(now + _LOOK_SOON_SECONDS, known=False, why="others are more urgent, or came first")
         return None
 
     def received(self, number: int, call: Call, terms: Terms, reply: Reply) -> None:
         """See `Reservation.received`."""
         now = self.clock.now()
         with self.transaction() as connection:
+            # While it is still open, since a probe that is not is taken for lost.
+            before = self._breaker(connection, call.host, now)
             (reserved_at, at) = connection.execute(
                 "select reserved_at, at from requests where id = ?", [number]
             ).fetchone()
@@ -300,7 +321,6 @@ class Ledger(Record):
                     "quiet_until = max(quiet_until, excluded.quiet_until)",
                     [call.host, now + reply.quiet_seconds],
                 )
-            before = self._breaker(connection, call.host, now)
             after = before.after(number, healthy=reply.healthy, now=now, rule=terms.breaker)
             if after != before:
                 self._keep_breaker(connection, call.host, after)
@@ -415,7 +435,7 @@ class Ledger(Record):
             yield Use(subject, rule.name, used_of(connection, column, subject, rule, now), rule.limit, free)
         if limits.concurrent_requests is not None:
             (count,) = connection.execute(
-                f"select count(*) from requests where open = 1 and {column} = ?",  # noqa: S608 - words of ours
+                f"select count(*) from requests where settled = 0 and open = 1 and {column} = ?",  # noqa: S608 - words of ours
                 [subject],
             ).fetchone()
             yield Use(subject, "concurrent_requests", count, limits.concurrent_requests, None)

@@ -59,7 +59,7 @@ create table requests (
 );
 create index requests_by_host on requests (host, at);
 create index requests_by_dataset on requests (dataset, at);
-create index requests_open on requests (open) where open = 1;
+create index requests_unsettled on requests (settled) where settled = 0;
 create table waiting (
     id text primary key,
     host text not null,
@@ -156,12 +156,12 @@ class Record:
     def release(self, connection: sqlite3.Connection, now: float) -> int:
         """Close what nobody will settle any more, with what it was expected to bring; how many there were."""
         rows = connection.execute(
-            "select distinct owner from requests where open = 1 and owner <> ?", [self.owner]
+            "select distinct owner from requests where settled = 0 and error = '' and owner <> ?", [self.owner]
         ).fetchall()
         gone = [owner for (owner,) in rows if not self._lives(owner)]
         return connection.execute(
             f"""update requests set open = 0, error = 'nobody knows what came of it'
-                where open = 1 and (expires_at < ? or owner in ({", ".join("?" * len(gone))}))""",  # noqa: S608 - marks
+                where settled = 0 and error = '' and (expires_at < ? or owner in ({", ".join("?" * len(gone))}))""",  # noqa: S608 - marks
             [now, *gone],
         ).rowcount
 
@@ -200,9 +200,9 @@ class Record:
         with self.transaction() as connection:
             cursor = connection.execute(sql)
             while rows := cursor.fetchmany(_BATCH):
-                arrays = [
-                    pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)
-                ]
+                columns_of_it = zip(zip(*rows, strict=True), schema, strict=True)
+                # SQLite has no truths, only numbers.
+                arrays = [pa.array(values).cast(field.type) for values, field in columns_of_it]
                 batches.append(pa.record_batch(arrays, schema=schema))
         return pa.Table.from_batches(batches, schema=schema)
 

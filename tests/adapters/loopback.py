@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aurum_etl.adapters.base import Fetched, fetch
 from aurum_etl.archive import Archive
 from aurum_etl.download import QUICK, Download, Patience
-from aurum_etl.quota import Unlimited
+from aurum_etl.quota import Ledger, Terms
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
@@ -110,16 +110,20 @@ def fetched(
     patience: Patience = QUICK,
 ) -> Fetched:
     """Everything that those addresses have for the chunk."""
-    with Download(
-        bases,
-        Origin.CUSTOM,
-        Archive(folder),
-        budget=Unlimited(),
-        patience=patience,
-        max_bytes=10**8,
-        manners=adapter.manners,
-        auth=adapter.auth(of, keys or {}, bases),
-    ) as source:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        closing(Ledger(folder)) as ledger,
+        Download(
+            bases,
+            Origin.CUSTOM,
+            Archive(folder),
+            budget=ledger.budget(Terms(of.key)),
+            patience=patience,
+            max_bytes=10**8,
+            manners=adapter.manners,
+            auth=adapter.auth(of, keys or {}, bases),
+        ) as source,
+    ):
         return fetch(adapter, of, chunk, source, 10**8)
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from aurum_etl.errors import ClusterLost, CommitFailed, SpecError, UsageError
 from aurum_etl.execute import Ending
 from aurum_etl.executors import Place
 from aurum_etl.executors.dask import worker
-from aurum_etl.quota import LIVE, HostBudget
+from aurum_etl.quota import Call, Limits, Terms, ledger_of
 from aurum_etl.receipt import Outcome
 from aurum_etl.reload import Reload
 from aurum_etl.runner import Flags
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from aurum_etl.chunk import Chunk
-    from aurum_etl.receipt import Receipt
+    from aurum_etl.receipt import Postponed, Receipt
 
 TEXT = """
 dataset: caiso_lmp
@@ -73,6 +73,10 @@ class Onlooker:
 
     def ended(self, receipt: Receipt, _again_in: float | None) -> None:
         self.receipts.append(receipt)
+
+    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
+        """Nothing is postponed here."""
+        raise AssertionError(f"{postponed}, {waits}")
 
     def state(self, text: str) -> None: ...
 
@@ -300,12 +304,13 @@ def test_workers_share_the_pace_with_everything_else_on_the_drivers_machine(
     elsewhere: list[float] = []
 
     def other() -> None:
-        host = work.settings.bases["AURUM_CAISO_BASE"].split("/")[2]
-        budget = HostBudget(work.settings.private_folder("quota"), host, 300, LIVE)
-        for _ in range(4):
-            budget.wait(threading.Event())
-            elsewhere.append(time.monotonic())
-        budget.close()
+        host = f"CAISO {work.settings.bases['AURUM_CAISO_BASE'].split('/')[2]}"
+        limits = Limits(requests_per_minute=300)
+        with closing(ledger_of(work.settings)) as ledger:
+            budget = ledger.budget(Terms("caiso_load", limits=limits, host_limits=limits))
+            for _ in range(4):
+                budget.reserve(Call(host, "GET", "url"), threading.Event())
+                elsewhere.append(time.monotonic())
 
     thread = threading.Thread(target=other)
     work.onlooker = Onlooker(when=4, then=thread.start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.download import QUICK, Download
 from aurum_etl.pipeline import Workshop, run_chunk, run_latest, today
 from aurum_etl.quarantine import Quarantine
-from aurum_etl.quota import Unlimited
+from aurum_etl.quota import Terms, ledger_of
 from aurum_etl.receipt import Origin, Outcome, Receipt
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.window import market_day
@@ -47,16 +48,19 @@ def load(dataset: Dataset, day: date, settings: Settings, folder: Path) -> tuple
     sink = MemorySink()
     workshop = Workshop(adapter, dataset, Origin.SIMULATOR, (sink,), Quarantine(folder / "q"), 0.0, 10**9)
     chunk = Chunk(dataset.key, Selection(ALL), market_day(day, dataset.timezone))
-    with Download(
-        bases,
-        Origin.SIMULATOR,
-        Archive(folder / "archive"),
-        budget=Unlimited(),
-        patience=QUICK,
-        max_bytes=10**9,
-        manners=adapter.manners,
-        auth=auth,
-    ) as source:
+    with (
+        closing(ledger_of(settings)) as ledger,
+        Download(
+            bases,
+            Origin.SIMULATOR,
+            Archive(folder / "archive"),
+            budget=ledger.budget(Terms(dataset.key)),
+            patience=QUICK,
+            max_bytes=10**9,
+            manners=adapter.manners,
+            auth=auth,
+        ) as source,
+    ):
         if dataset.is_of_now:
             chunk = replace(chunk, window=market_day(today(dataset), dataset.timezone))
             receipts = list(run_latest(chunk, workshop, source))
