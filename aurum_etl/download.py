@@ -364,9 +364,9 @@ def host_of(iso: str, base: str) -> str:
 def _without_secrets(address: str, query: Iterable[tuple[str, str]]) -> str:
     """The address with its arguments, for the record: without user and password, and without what looks like a key."""
     parts = urlsplit(address)
-    shown = [(name, "…" if _SECRET.search(name) else value) for name, value in query]
+    shown = [(name, "***" if _SECRET.search(name) else value) for name, value in query]
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, urlencode(shown, safe=",:/…"), ""))
+    return urlunsplit((parts.scheme, host, parts.path, urlencode(shown, safe=",:/*"), ""))
 
 
 def _judged(answer: Answer, manners: Manners) -> Answer:

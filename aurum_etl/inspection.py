@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aurum_etl import quota
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import AurumError, SinkUnavailable, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import duckdb
@@ -23,11 +24,12 @@ SCHEMA = "iso"
 _ASKING = ("SELECT", "EXPLAIN")
 
 
-def connect(settings: Settings, store: Store) -> duckdb.DuckDBPyConnection:
-    """A database in memory in which every table there is can be asked by name.
+def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory in which every table there is can be asked by name; `sql` is what will be asked, if known.
 
     Iceberg tables are `iso.lmp`, `iso.load` and so on, and answer to `lmp` alone too; their views read the Parquet files of
-    the newest snapshot where they lie. The watermark store's tables and the quarantine stand beside them.
+    the newest snapshot where they lie. The watermark store's tables, the quarantine, and the record of requests with its
+    alerts stand beside them.
 
     DuckDB may open no file: Arrow opens them for it. A kind of statement is no protection, since a `copy … to` may stand
     inside a select or behind `explain analyze`, and a folder that may be read may be written as well.
@@ -46,6 +48,8 @@ def connect(settings: Settings, store: Store) -> duckdb.DuckDBPyConnection:
     for name, table in store.tables().items():
         connection.from_arrow(table).create_view(name)
     connection.from_arrow(_quarantine(settings.home / "quarantine")).create_view("quarantine")
+    for name, table in _requests(connection, settings, sql).items():
+        connection.from_arrow(table).create_view(name)
     # What does not fit into memory is spilled here, and nowhere else: by default it would be where the user stands.
     spill = str(settings.home / "spill").replace("'", "''")
     connection.execute(f"set search_path = 'main,{SCHEMA}'; set temp_directory = '{spill}'")
@@ -171,6 +175,20 @@ def _quarantine(folder: Path) -> Dataset | pa.Table:
     schema = pa.schema([pa.field(name, instant if name == "ingested_at" else pa.string()) for name in names])
     paths = sorted(str(path) for path in folder.glob("*/*.parquet"))
     return pyarrow.dataset.dataset(paths, schema=schema, format="parquet") if paths else schema.empty_table()
+
+
+def _requests(connection: duckdb.DuckDBPyConnection, settings: Settings, sql: str | None) -> Mapping[str, pa.Table]:
+    """The audit log and the alerts; empty where the question is about something else, since they may be long."""
+    import duckdb
+
+    asked = True
+    if sql is not None:
+        try:
+            asked = bool({"requests", "alerts"} & {name.casefold() for name in connection.get_table_names(sql)})
+        except duckdb.Error:
+            # What is wrong with it, who asks it will be told.
+            asked = False
+    return quota.tables(settings) if asked else quota.no_tables()
 
 
 def _names(connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:

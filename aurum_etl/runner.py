@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from aurum_etl.dataset import Dataset
     from aurum_etl.execute import Book
     from aurum_etl.pipeline import Workshop
+    from aurum_etl.quota import Use
     from aurum_etl.quota.limits import Allowance
     from aurum_etl.receipt import Postponed, Receipt
     from aurum_etl.settings import Settings
@@ -253,6 +254,21 @@ def fit_out(spec: Spec, flags: Flags, settings: Settings, usual_profile: str = "
         plan=Plan(dataset.key, None, ()),
         usual_profile=usual_profile,
     )
+
+
+def limits_of(specs: Sequence[Path], profile: str | None, settings: Settings) -> list[Use]:
+    """How much is used of the limits that runs of the specs would have, under `production` where no profile is named.
+
+    Raises: SpecError if a spec is not as it should be.
+    """
+    found: list[Use] = []
+    for path in specs:
+        spec = load_spec(path, (), adapters.datasets())
+        prepared = fit_out(spec, Flags(profile=profile or "production", simulated=True), settings)
+        equipment = replace(prepared.equipment, simulated=False)
+        with closing(ledger_of(settings)) as ledger:
+            found += ledger.uses_of(equipment.terms(LIVE), equipment.hosts.values())
+    return list({(each.subject, each.rule, each.seconds): each for each in found}.values())
 
 
 def perform(prepared: Prepared, watcher: Watcher = UNWATCHED) -> Report:

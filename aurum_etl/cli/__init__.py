@@ -27,6 +27,7 @@ from aurum_etl.cli.base import (
     with_spec,
 )
 from aurum_etl.cli.look import coverage, gaps
+from aurum_etl.cli.quota import quota
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 
@@ -365,7 +366,8 @@ def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: boo
     """Ask the tables with SQL; without SQL, list them.
 
     Iceberg tables are iso.lmp, iso.load and so on (or just lmp); receipts, written, findings and watermarks tell what was
-    done; quarantine holds rejected rows. The SQL is DuckDB's, times are UTC, and nothing can be changed.
+    done; requests is the audit log of everything that was asked, alerts what somebody should know; quarantine holds rejected
+    rows. The SQL is DuckDB's, times are UTC, and nothing can be changed.
     """
     from aurum_etl import inspection
     from aurum_etl.settings import read_settings
@@ -373,7 +375,7 @@ def inspect(*, sql: str | None, out: Path | None, plot: str | None, as_json: boo
 
     console = console_of(as_json)
     settings = read_settings()
-    connection = inspection.connect(settings, Store(settings.home / "watermarks.duckdb"))
+    connection = inspection.connect(settings, Store(settings.home / "watermarks.duckdb"), sql)
     if sql is None:
         with console.busy("counting"):
             listed = inspection.tables(connection)
@@ -545,7 +547,7 @@ def simulate(
         threading.Event().wait()
 
 
-for _command in (backfill, coverage, gaps, store):
+for _command in (backfill, coverage, gaps, quota, store):
     cli.add_command(_command)
 
 

@@ -9,15 +9,23 @@ at once      ─┘
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
 
 from aurum_etl.quota.base import BACKFILL, LEAST_URGENT, LIVE, Budget, Call, Reply, Reservation, demand_going
 from aurum_etl.quota.breaker import QUICK_RULE, BreakerRule, BreakerState
 from aurum_etl.quota.ledger import HostBreaker, Ledger, LedgerBudget, Terms, Use
 from aurum_etl.quota.limits import PROFILES, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Profile
+from aurum_etl.quota.record import FILE, no_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pyarrow as pa
+
     from aurum_etl.settings import Settings
+
+T = TypeVar("T")
 
 __all__ = [
     "BACKFILL",
@@ -43,6 +51,9 @@ __all__ = [
     "breakers",
     "demand_going",
     "ledger_of",
+    "no_tables",
+    "tables",
+    "uses",
 ]
 
 
@@ -53,10 +64,22 @@ def ledger_of(settings: Settings) -> Ledger:
 
 def breakers(settings: Settings) -> list[HostBreaker]:
     """How the hosts stand that were ever in trouble; none where nothing was ever asked."""
-    if not (settings.home / "quota" / "requests.sqlite").exists():
-        return []
-    ledger = ledger_of(settings)
-    try:
-        return ledger.breakers()
-    finally:
-        ledger.close()
+    return _asked(settings, Ledger.breakers, list)
+
+
+def uses(settings: Settings) -> list[Use]:
+    """How much is used of every limit under which something was asked in the last day."""
+    return _asked(settings, Ledger.uses, list)
+
+
+def tables(settings: Settings) -> Mapping[str, pa.Table]:
+    """The audit log and the alerts, oldest first."""
+    return _asked(settings, Ledger.tables, no_tables)
+
+
+def _asked(settings: Settings, ask: Callable[[Ledger], T], nothing: Callable[[], T]) -> T:
+    """What the record says; asking makes no record where there is none."""
+    if not (settings.home / "quota" / FILE).exists():
+        return nothing()
+    with closing(ledger_of(settings)) as ledger:
+        return ask(ledger)

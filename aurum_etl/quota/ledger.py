@@ -27,7 +27,7 @@ from aurum_etl.telemetry import logger
 if TYPE_CHECKING:
     import sqlite3
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 NEARLY = 0.8
 """From this share on, the use of a budget is an alert."""
@@ -83,6 +83,8 @@ class Use:
     subject: str
     """A dataset or a host."""
     rule: str
+    seconds: float | None
+    """The stretch of time that the limit is for; None for what is at a time."""
     used: float
     limit: float
     next_free: datetime | None
@@ -424,7 +426,17 @@ class Ledger(Record):
                 found += self._uses_of(connection, "dataset", dataset, Limits(**json.loads(limits)), now)
             for _, host, _, limits in rows:
                 found += self._uses_of(connection, "host", host, Limits(**json.loads(limits)), now)
-        return list({(each.subject, each.rule): each for each in found}.values())
+        return list({(each.subject, each.rule, each.seconds): each for each in found}.values())
+
+    def uses_of(self, terms: Terms, hosts: Iterable[str]) -> list[Use]:
+        """How much is used of those limits."""
+        now = self.clock.now()
+        with self.transaction() as connection:
+            self.release(connection, now)
+            found = list(self._uses_of(connection, "dataset", terms.dataset, terms.limits, now))
+            for host in hosts:
+                found += self._uses_of(connection, "host", host, terms.host_limits, now)
+        return found
 
     def _uses_of(
         self, connection: sqlite3.Connection, column: str, subject: str, limits: Limits, now: float
@@ -432,13 +444,15 @@ class Ledger(Record):
         for rule in limits.rules:
             at = free_at(connection, column, subject, rule, 1, now)
             free = _instant(at) if at > now else None
-            yield Use(subject, rule.name, used_of(connection, column, subject, rule, now), rule.limit, free)
+            yield Use(
+                subject, rule.name, rule.seconds, used_of(connection, column, subject, rule, now), rule.limit, free
+            )
         if limits.concurrent_requests is not None:
             (count,) = connection.execute(
                 f"select count(*) from requests where settled = 0 and open = 1 and {column} = ?",  # noqa: S608 - words of ours
                 [subject],
             ).fetchone()
-            yield Use(subject, "concurrent_requests", count, limits.concurrent_requests, None)
+            yield Use(subject, "concurrent_requests", None, count, limits.concurrent_requests, None)
 
 
 @dataclass(frozen=True, slots=True)

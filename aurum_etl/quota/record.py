@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from aurum_etl.errors import WatermarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aurum_etl.quota.limits import Rule
 
 VERSION = 1
+FILE = "requests.sqlite"
 SECONDS_OF_A_DAY = 86400.0
 _LEAST_DAYS = 2
 """What the budgets still need is never pruned."""
@@ -113,7 +114,7 @@ class Record:
     """The record of requests under a folder; any number of threads and processes may have it open."""
 
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
-        self.path = folder / "requests.sqlite"
+        self.path = folder / FILE
         self._folder = folder
         self.clock = clock or SystemClock()
         self._lock = threading.Lock()
@@ -183,28 +184,8 @@ class Record:
 
     def tables(self) -> Mapping[str, pa.Table]:
         """The audit log and the alerts, oldest first, for whoever wants to ask them."""
-        return {"requests": self._table(_REQUESTS, _REQUESTS_SCHEMA), "alerts": self._table(_ALERTS, _ALERTS_SCHEMA)}
-
-    def _table(self, sql: str, columns: Sequence[tuple[str, str]]) -> pa.Table:
-        import pyarrow as pa
-
-        types = {
-            "instant": pa.timestamp("us", tz="UTC"),
-            "text": pa.string(),
-            "number": pa.int64(),
-            "real": pa.float64(),
-            "truth": pa.bool_(),
-        }
-        schema = pa.schema([pa.field(name, types[kind]) for name, kind in columns])
-        batches = []
         with self.transaction() as connection:
-            cursor = connection.execute(sql)
-            while rows := cursor.fetchmany(_BATCH):
-                columns_of_it = zip(zip(*rows, strict=True), schema, strict=True)
-                # SQLite has no truths, only numbers.
-                arrays = [pa.array(values).cast(field.type) for values, field in columns_of_it]
-                batches.append(pa.record_batch(arrays, schema=schema))
-        return pa.Table.from_batches(batches, schema=schema)
+            return {name: _table(connection.execute(sql), name) for name, sql in _SELECTS.items()}
 
     def prune(self, keep_days: int) -> int:
         """Forget requests and alerts older than so many days; what the budgets need stays. How many requests went."""
@@ -294,26 +275,54 @@ _AMOUNTS = {"records": "records", "bytes": "bytes", "retries": "attempt > 1"}
 _SUMS = {"requests": "count(*)", **{name: f"sum({column})" for name, column in _AMOUNTS.items()}}
 
 
-_REQUESTS_SCHEMA = (
-    ("requested_at", "instant"),
-    ("host", "text"),
-    ("dataset", "text"),
-    ("chunk_key", "text"),
-    ("origin", "text"),
-    ("method", "text"),
-    ("url", "text"),
-    ("attempt", "number"),
-    ("status", "number"),
-    ("bytes", "number"),
-    ("records", "number"),
-    ("sha256", "text"),
-    ("seconds", "real"),
-    ("waited_seconds", "real"),
-    ("is_settled", "truth"),
-    ("error", "text"),
-)
-_REQUESTS = """
-select cast(reserved_at * 1e6 as integer), host, dataset, chunk_key, origin, method, url, attempt, status, bytes, records,
-       sha256, seconds, waited, settled, nullif(error, '') from requests order by id"""
-_ALERTS_SCHEMA = (("happened_at", "instant"), ("kind", "text"), ("subject", "text"), ("detail", "text"))
-_ALERTS = "select cast(at * 1e6 as integer), kind, subject, detail from alerts order by id"
+def no_tables() -> Mapping[str, pa.Table]:
+    """The same where nothing was ever asked."""
+    return {name: _table(None, name) for name in _SELECTS}
+
+
+def _table(cursor: sqlite3.Cursor | None, name: str) -> pa.Table:
+    import pyarrow as pa
+
+    types = {
+        "instant": pa.timestamp("us", tz="UTC"),
+        "text": pa.string(),
+        "number": pa.int64(),
+        "real": pa.float64(),
+        "truth": pa.bool_(),
+    }
+    schema = pa.schema([pa.field(column, types[kind]) for column, kind in _COLUMNS[name].items()])
+    batches = []
+    while cursor is not None and (rows := cursor.fetchmany(_BATCH)):
+        columns = zip(zip(*rows, strict=True), schema, strict=True)
+        # SQLite has no truths, only numbers.
+        batches.append(pa.record_batch([pa.array(values).cast(field.type) for values, field in columns], schema=schema))
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+_COLUMNS = {
+    "requests": {
+        "requested_at": "instant",
+        "host": "text",
+        "dataset": "text",
+        "chunk_key": "text",
+        "origin": "text",
+        "method": "text",
+        "url": "text",
+        "attempt": "number",
+        "status": "number",
+        "bytes": "number",
+        "records": "number",
+        "sha256": "text",
+        "seconds": "real",
+        "waited_seconds": "real",
+        "is_settled": "truth",
+        "error": "text",
+    },
+    "alerts": {"happened_at": "instant", "kind": "text", "subject": "text", "detail": "text"},
+}
+_SELECTS = {
+    "requests": """
+        select cast(reserved_at * 1e6 as integer), host, dataset, chunk_key, origin, method, url, attempt, status, bytes,
+               records, sha256, seconds, waited, settled, nullif(error, '') from requests order by id""",
+    "alerts": "select cast(at * 1e6 as integer), kind, subject, detail from alerts order by id",
+}

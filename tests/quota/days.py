@@ -97,7 +97,7 @@ def play(folder: Path, clients: Sequence[Client], clock: FakeClock | None = None
             return
         if isinstance(found, Later):
             # What is known to be free only then is looked at now and then, as is whether others have come or gone.
-            soon = min(max(found.at, now + 0.001), now + 1.0) if found.known else now + 0.5
+            soon = min(max(found.at, now + 0.001), now + max(1.0, (found.at - now) / 4)) if found.known else now + 0.5
             at(soon, lambda: attempt(client, number, ticket))
             return
         arrived = now + request.arrives * request.seconds

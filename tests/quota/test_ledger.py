@@ -133,10 +133,10 @@ def test_who_waits_long_enough_goes_before_the_more_urgent(tmp_path: Path) -> No
     limits = Limits(requests_per_minute=12)
     terms = Terms("caiso_lmp", limits=limits, host_limits=limits)
     crowd = [Client(replace(terms, dataset=f"live_{number}"), [Request()] * 60) for number in range(3)]
-    patient = Client(replace(terms, urgency=9, priority=9), [Request()] * 2, begins=20.0)
+    patient = Client(replace(terms, urgency=9, priority=9), [Request()], begins=20.0)
     play(tmp_path, [*crowd, patient])
     assert patient.granted[0] - crowd[0].granted[0] < 20 + 11 * 60
-    assert patient.granted[-1] < max(each.granted[-1] for each in crowd)
+    assert patient.granted[0] < max(each.granted[-1] for each in crowd)
 
 
 def test_a_spent_budget_of_one_dataset_holds_no_other_up(tmp_path: Path) -> None:
