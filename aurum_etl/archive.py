@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from aurum_etl.errors import ArchiveError
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from aurum_etl.market import Iso
@@ -37,6 +38,7 @@ _KEPT_HEADERS = (
     "last-modified",
     "etag",
 )
+_SECRET = re.compile(r"key|token|secret|passw|credential|signature", re.IGNORECASE)
 Record = dict[str, object]
 
 
@@ -70,8 +72,13 @@ class Request:
     def describe(self) -> str:
         """The question in one line, for messages."""
         host = f"{self.host.lower()}:" if self.host else ""
-        query = f"?{urlencode(self.query, safe=',:/')}" if self.query else ""
+        query = f"?{shown(self.query)}" if self.query else ""
         return f"{self.iso.value} {host}{self.path}{query}" + (f" {self.body[:120]}" if self.body else "")
+
+
+def shown(query: Iterable[tuple[str, str]]) -> str:
+    """Arguments for messages and records: without what looks like a key, wherever an ISO wants it."""
+    return urlencode([(name, "***" if _SECRET.search(name) else value) for name, value in query], safe=",:/*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,25 +7,26 @@ content and says whether it is one.
 from __future__ import annotations
 
 import email.utils
-import re
 import threading
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import tenacity
 
-from aurum_etl.archive import Answer, Exchange
+from aurum_etl.archive import Answer, Exchange, shown
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceError, SourceUnavailable, SourceUnreachable
 from aurum_etl.manners import NothingThere
 from aurum_etl.quota import Call, Reply, demand_going
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from aurum_etl.archive import Archive, Incoming, Request
     from aurum_etl.manners import Manners
@@ -37,7 +38,6 @@ T = TypeVar("T")
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _TOO_FAST = frozenset({408, 425, 429})
 _UNREACHABLE_ATTEMPTS = 3
-_SECRET = re.compile(r"key|token|secret|password|passwd|credential|signature|auth", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,24 @@ class Fetched(Generic[T]):
     answer: Answer
     attempts: int
     """How often the request was sent; 0 for a replay."""
+
+
+class Gate(Protocol):
+    """Lets a request pass that is sent beside those for data, and notes it."""
+
+    def __call__(self, host: str, url: str, /) -> AbstractContextManager[Callable[[int], None]]:
+        """In it, the request is sent to that host of the ISO's; what it gives is told the answer's status."""
+
+
+def _ungated(_host: str, _url: str, /) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _status: None)
+
+
+class GatedAuth(httpx.Auth):
+    """A proof of who asks that sends requests of its own."""
+
+    gate: Gate = staticmethod(_ungated)
+    """What they go through; it stands open outside of a download."""
 
 
 def _none(_: object) -> int:
@@ -165,7 +183,7 @@ class Download:
         stop: threading.Event | None = None,
     ) -> None:
         self._bases = bases
-        self._hosts = hosts
+        self._hosts = hosts or {host: host_of("", base) for host, base in bases.items()}
         self._origin = origin
         self._archive = archive
         self._patience = patience
@@ -177,6 +195,8 @@ class Download:
         self._client = httpx.Client(
             timeout=timeout, follow_redirects=False, headers={"user-agent": manners.user_agent}, auth=auth
         )
+        if isinstance(auth, GatedAuth):
+            auth.gate = self._beside
 
     def __enter__(self) -> Self:
         return self
@@ -221,9 +241,8 @@ class Download:
         tries: _Tries,
     ) -> Fetched[T]:
         """Send once, when it is its turn, and settle what it was reserved for: the true numbers, whatever came."""
-        base = self._bases[request.host]
-        host = self._hosts[request.host] if self._hosts is not None else host_of(request.iso.value, base)
-        call = Call(host, request.method, _without_secrets(f"{base}/{request.path}", request.query), number, chunk_key)
+        url = _without_secrets(f"{self._bases[request.host]}/{request.path}", request.query)
+        call = Call(self._hosts[request.host], request.method, url, number, chunk_key)
         reservation = self._budget.reserve(call, self._stopping)
         tries.waited_seconds += reservation.waited_seconds
         came = _Came(time.monotonic())
@@ -241,6 +260,22 @@ class Download:
             raise
         reservation.settle(records(value))
         return Fetched(value, answer, number)
+
+    @contextmanager
+    def _beside(self, host: str, url: str) -> Iterator[Callable[[int], None]]:
+        """A request that brings no data, such as a login: on record as the others are, and never archived."""
+        call = Call(self._hosts[host], "POST", _without_secrets(url, ()), beside=True)
+        reservation = self._budget.reserve(call, self._stopping)
+        came, error = _Came(time.monotonic()), None
+        try:
+            yield came.begun
+        except httpx.HTTPError as caught:
+            error = SourceUnavailable(type(caught).__name__)
+            raise
+        finally:
+            failed = error or (SourceUnavailable("") if (came.status or 500) >= 500 else None)
+            reservation.received(came.reply(failed))
+            reservation.settle(0)
 
     def _send(self, request: Request, attempt: int, chunk_key: str, came: _Came) -> Answer:
         """Send once; the answer whatever its status, or an error."""
@@ -358,15 +393,13 @@ class Replay:
 
 def host_of(iso: str, base: str) -> str:
     """Whose turns are taken at an address: the ISO's host, whatever the path."""
-    return f"{iso} {urlsplit(base).netloc.rpartition('@')[2]}"
+    return f"{iso} {urlsplit(base).netloc.rpartition('@')[2]}".strip()
 
 
 def _without_secrets(address: str, query: Iterable[tuple[str, str]]) -> str:
     """The address with its arguments, for the record: without user and password, and without what looks like a key."""
     parts = urlsplit(address)
-    shown = [(name, "***" if _SECRET.search(name) else value) for name, value in query]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, urlencode(shown, safe=",:/*"), ""))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, shown(query), ""))
 
 
 def _judged(answer: Answer, manners: Manners) -> Answer:

@@ -1,4 +1,4 @@
-"""How an ISO behaves at the level of HTTP, as a value; a light module, since every adapter has one."""
+"""How an ISO behaves at the level of HTTP, as values; a light module, since every adapter has some."""
 
 from __future__ import annotations
 

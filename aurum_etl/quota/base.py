@@ -25,6 +25,8 @@ class Call:
     """Without anything secret."""
     attempt: int = 1
     chunk_key: str = ""
+    beside: bool = False
+    """Whether it brings no data, such as a login: then it keeps to the limits of its host alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ _AGING_SECONDS = 60.0
 _OPEN_SECONDS = 3600.0
 """A request takes no longer; what is still open then was lost, whoever sent it."""
 _HISTORY = 20
+BESIDE = "login"
+"""What stands for the dataset of a request that brings no data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Ledger(Record):
         Raises: SourceResting if the host's circuit breaker is open.
         """
         now = self.clock.now()
+        if call.beside:
+            terms = replace(terms, dataset=BESIDE, selection="", limits=UNLIMITED, records=0, bytes=0)
         with self.transaction() as connection:
             found = self._decide(connection, call, terms, ticket, now)
         return found if isinstance(found, Later) else Reserved(self, found, terms, call, now - ticket.since)

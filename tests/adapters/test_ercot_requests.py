@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from aurum_etl.errors import (
     UsageError,
 )
 from aurum_etl.pipeline import normalized_of
+from aurum_etl.quota import Ledger
 from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, run
 from aurum_etl.settings import read_settings
@@ -223,6 +224,10 @@ def test_secrets_do_not_enter_the_archive_or_the_log(tmp_path: Path, capsys: pyt
     assert len(kept) >= 4
     told = "".join(capsys.readouterr())
     assert "request.sent" in told
+    with closing(Ledger(tmp_path)) as ledger:
+        audit = ledger.tables()["requests"].to_pylist()
+    assert (audit[1]["dataset"], audit[1]["method"], audit[1]["status"]) == ("login", "POST", 200)
+    told += str(audit)
     for secret in (NAME, WORD, KEY, "token-1"):
         assert all(secret.encode() not in each.read_bytes() for each in kept)
         assert secret not in told
@@ -231,7 +236,7 @@ def test_secrets_do_not_enter_the_archive_or_the_log(tmp_path: Path, capsys: pyt
 def test_a_token_is_renewed_before_its_hour_is_over() -> None:
     clock = [0.0]
     with server(with_login(lambda *_: (200, "{}"))) as (base, log):
-        login = Login(f"{base}/login", "AURUM_ERCOT_LOGIN_BASE", CREDENTIALS, lambda: clock[0])
+        login = Login(f"{base}/login", "LOGIN", "AURUM_ERCOT_LOGIN_BASE", CREDENTIALS, lambda: clock[0])
         with httpx.Client(auth=login) as client:
             for clock[0] in (0.0, 3299.0, 3301.0, 3400.0, 6602.0):
                 client.get(f"{base}/rows")
@@ -250,7 +255,7 @@ def test_the_life_of_a_token_is_what_the_login_says(life: object, renewed_after:
         return (200, {"id_token": "t", "expires_in": life}) if path == TOKEN_PATH else (200, "{}")
 
     with server(say) as (base, log):
-        login = Login(f"{base}/login", "AURUM_ERCOT_LOGIN_BASE", CREDENTIALS, lambda: clock[0])
+        login = Login(f"{base}/login", "LOGIN", "AURUM_ERCOT_LOGIN_BASE", CREDENTIALS, lambda: clock[0])
         with httpx.Client(auth=login) as client:
             for clock[0] in (0.0, renewed_after - 1, renewed_after + 1):
                 client.get(f"{base}/rows")
@@ -306,7 +311,7 @@ def test_a_refused_login_is_told_without_its_secrets(
 
 
 def test_a_login_that_is_not_there_names_its_own_variable() -> None:
-    login = Login("http://127.0.0.1:9", "AURUM_ERCOT_LOGIN_BASE", CREDENTIALS)
+    login = Login("http://127.0.0.1:9", "LOGIN", "AURUM_ERCOT_LOGIN_BASE", CREDENTIALS)
     with httpx.Client(auth=login) as client, pytest.raises(SourceUnreachable, match="point AURUM_ERCOT_LOGIN_BASE at"):
         client.get("http://127.0.0.1:9/rows")
 

@@ -114,7 +114,7 @@ class Ercot(Adapter):
 
         if not set(dataset.feed.credentials) <= set(credentials) or not dataset.feed.credentials:
             return None
-        return Login(bases[asking.LOGIN], self.iso.base_variable(asking.LOGIN), credentials)
+        return Login(bases[asking.LOGIN], asking.LOGIN, self.iso.base_variable(asking.LOGIN), credentials)
 
     def batches(self, report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
         """Published columns, by the report's form."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from aurum_etl.adapters.access import HEADER
+from aurum_etl.download import GatedAuth
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _EARLY_SECONDS = 300.0
 _TIMEOUT_SECONDS = 30.0
 
 
-class Login(httpx.Auth):
+class Login(GatedAuth):
     """An id token, fetched with name and password and renewed before its hour is over, and the subscription key.
 
     A refusal of the token renews it once: the clocks of both sides may differ, and the service may forget.
@@ -36,11 +37,13 @@ class Login(httpx.Auth):
     def __init__(
         self,
         base: str,
+        host: str,
         variable: str,
         credentials: Mapping[str, str],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base = base
+        self._host = host
         self._variable = variable
         self._username, self._password, self._key = (credentials[name] for name in CREDENTIALS)
         self._now = now
@@ -76,7 +79,10 @@ class Login(httpx.Auth):
             "client_id": _CLIENT,
         }
         try:
-            response = httpx.post(f"{self._base}/{_PATH}", data=form, timeout=_TIMEOUT_SECONDS)
+            url = f"{self._base}/{_PATH}"
+            with self.gate(self._host, url) as came:
+                response = httpx.post(url, data=form, timeout=_TIMEOUT_SECONDS)
+                came(response.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
             raise SourceUnreachable(
                 f"ERCOT's login cannot be reached at {self._base} ({error}): check the network or HTTPS_PROXY, point "
