@@ -263,11 +263,7 @@ class _Plain:
         self._tally.postponed(postponed, waits=waits)
         # Many chunks may wait for the same, again and again.
         if not waits or self._told_at is None or now - self._told_at >= LINE_SECONDS:
-            when = (
-                f"again at {postponed.until:%H:%M:%SZ}"
-                if waits
-                else f"left to a run after {postponed.until:%Y-%m-%dT%H:%MZ}"
-            )
+            when = f"{'again at' if waits else 'left to a run after'} {postponed.until:%Y-%m-%dT%H:%M:%SZ}"
             self._tell(f"{self._tally.line(now)}; {self._tally.errors[-1]}; {when}", now)
 
     def state(self, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +13,7 @@ from rich.console import Console as Rich
 
 from aurum_etl.board import Tally, board, eta_seconds
 from aurum_etl.console import Console
-from aurum_etl.receipt import Outcome
+from aurum_etl.receipt import Outcome, Postponed
 from aurum_etl.telemetry import configure, logger
 from tests.test_coverage import receipt, window
 
@@ -165,6 +165,22 @@ def test_the_end_is_told_however_it_comes(capsys: pytest.CaptureFixture[str]) ->
     assert (first.split()[1], changed, last.split()[1]) == ("1/9", "x: stopping", "2/9")
 
 
+def test_what_is_left_to_another_run_is_told_at_once_and_what_waits_now_and_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    until = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    with board(Console(as_json=False), "x", 9, 9, None, {}, clock=clock) as shown:
+        for number in range(5):
+            shown.postponed(Postponed(chunk(number), until, "SourceResting: it rests"), waits=True)
+        shown.postponed(Postponed(chunk(5), until, "QuotaSpent: no more today"), waits=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(f"{chunk(0).key}: SourceResting: it rests; again at 2026-07-01T12:00:00Z")
+    assert "1/9 chunks (1 postponed, 5 again)" in lines[1]
+    assert lines[1].endswith("QuotaSpent: no more today; left to a run after 2026-07-01T12:00:00Z")
+    assert len(lines) == 3
+
+
 def test_with_json_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Rich(file=io.StringIO(), force_terminal=True, record=True)
     with board(Console(as_json=True), "x", 9, 9, None, {}, screen=screen) as shown:
@@ -203,7 +219,7 @@ def test_a_terminal_shows_everything_at_once() -> None:
     assert lines[0] == "caiso_lmp  paused, 0:17 so far"
     assert "7/40 chunks  3:20 left" in lines[1]
     assert [" ".join(line.split()) for line in lines[2:5]] == [
-        "1 done 1 empty 1 quarantined 4 failed 1 again",
+        "1 done 1 empty 1 quarantined 4 failed 0 postponed 1 again",
         "rows 2,400 0 rows/s 4.0 MB",
         f"running {chunk(20).key} 107 s",
     ]

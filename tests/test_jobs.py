@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.errors import UsageError
-from aurum_etl.receipt import Outcome
+from aurum_etl.receipt import Outcome, Postponed
 from aurum_etl.watermarks import Store
 from aurum_etl.watermarks.jobs import SETTLED, ChunkState, Event, Job, JobChunk, Jobs, JobState
 from aurum_etl.window import Window
@@ -132,6 +132,24 @@ def test_a_chunk_goes_from_pending_to_done(jobs: Jobs, one: Job) -> None:
     assert status.started_at < status.ended_at
 
 
+def test_a_postponed_chunk_tells_when_and_why_and_counts_no_attempt(jobs: Jobs, one: Job) -> None:
+    with jobs.running(one):
+        jobs.happened(one, Event.STARTED)
+        jobs.note(one, [], [chunk(0), chunk(1)])
+        jobs.note(one, [], (), (), [Postponed(chunk(0), SOON, "SourceResting: CAISO is left alone")])
+        jobs.note(one, [of(one, 1)])
+        jobs.happened(one, Event.ENDED)
+    (status,) = jobs.statuses()
+    found = jobs.chunks(one)[0]
+    assert (found.state, found.next_try, found.error, found.attempts) == (
+        ChunkState.POSTPONED,
+        SOON,
+        "SourceResting: CAISO is left alone",
+        0,
+    )
+    assert (status.state, status.settled) == (JobState.PARTIALLY_COMPLETED, 1)
+
+
 def test_a_killed_process_leaves_nothing_running_and_a_second_one_begins_anew(jobs: Jobs, one: Job) -> None:
     with jobs.running(one):
         jobs.happened(one, Event.STARTED)
@@ -178,7 +196,7 @@ ACTS = st.lists(
     st.one_of(
         st.tuples(st.just("begin"), st.integers(0, 2), st.just(None)),
         st.tuples(st.just("end"), st.integers(0, 2), st.sampled_from(list(Outcome))),
-        st.tuples(st.just("again"), st.integers(0, 2), st.just(None)),
+        st.tuples(st.sampled_from(["again", "postpone"]), st.integers(0, 2), st.just(None)),
         st.tuples(
             st.sampled_from(["start", "die", "interrupt", "pause", "resume", "cancel", "finish", "differ"]),
             st.just(0),
@@ -197,9 +215,13 @@ class Model:
         self.last: Event | None = None
         self.now: dict[int, ChunkState] = {}
         """What is going on with a chunk, as long as the process lives."""
+        self.late: set[int] = set()
+        """Chunks that were postponed, whoever did it."""
         self.came: dict[int, ChunkState] = {}
 
     def chunk(self, number: int) -> ChunkState:
+        if number in self.late:
+            return ChunkState.POSTPONED
         return self.now.get(number) or self.came.get(number) or ChunkState.PENDING
 
     @property
@@ -247,13 +269,20 @@ def test_states_are_those_of_a_plain_model(acts: list[tuple[str, int, Outcome | 
             elif model.alive and act == "begin":
                 jobs.note(one, [], [chunk(number)])
                 model.now[number] = ChunkState.RUNNING
+                model.late.discard(number)
+            elif model.alive and act == "postpone":
+                jobs.note(one, [], (), (), [Postponed(chunk(number), SOON, "SourceResting: it rests")])
+                model.now.pop(number, None)
+                model.late.add(number)
             elif model.alive and act == "end" and outcome is not None:
                 jobs.note(one, [of(one, number, outcome)])
                 model.now.pop(number, None)
+                model.late.discard(number)
                 model.came[number] = ChunkState(outcome)
             elif model.alive and act == "again":
                 jobs.note(one, [of(one, number, Outcome.FAILED)], (), [(chunk(number), SOON)])
                 model.now[number], model.came[number] = ChunkState.RETRYING, ChunkState.FAILED
+                model.late.discard(number)
         found = jobs.chunks(one)
         assert [each.state for each in found] == [model.chunk(number) for number in range(3)]
         (status,) = jobs.statuses()
