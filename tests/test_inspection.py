@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from aurum_etl.contracts import CONTRACTS, LMP
 from aurum_etl.errors import SpecError
 from aurum_etl.plot import draw
 from aurum_etl.quarantine import Quarantine, rejected
+from aurum_etl.quota import Call, Reply, Terms, ledger_of
 from aurum_etl.settings import Settings, read_settings
 from aurum_etl.sinks.iceberg.catalog import iceberg_schema
 from aurum_etl.watermarks import Store
@@ -99,11 +102,28 @@ def test_every_table_answers_to_its_name(loaded: Settings) -> None:
         assert inspection.query(connection, f"from {name}").num_rows == 1, name
 
 
+def test_the_audit_log_is_read_where_the_question_is_about_it(home: Settings) -> None:
+    with closing(ledger_of(home)) as ledger:
+        reserved = ledger.budget(Terms("caiso_lmp")).reserve(Call("CAISO", "GET", "https://iso/a"), threading.Event())
+        reserved.received(Reply(200, 7, "ab", 0.1, 0.1, healthy=True))
+        reserved.settle(3)
+    store = Store(home.home / "watermarks.duckdb")
+    for sql in (
+        "select sum(records) as n from requests",
+        "with r as (from main.REQUESTS) select max(records) as n from r",
+    ):
+        assert inspection.query(inspection.connect(home, store, sql), sql).to_pylist() == [{"n": 3}]
+    sql = "from alerts"
+    assert inspection.query(inspection.connect(home, store, sql), sql).num_rows == 0
+    with pytest.raises(SpecError, match=r"Tables: .*alerts, .*requests"):
+        inspection.query(inspection.connect(home, store, "from request"), "from request")
+
+
 def test_tables_are_listed_with_what_they_span(loaded: Settings) -> None:
     connection = connected(loaded)
     listed = {each["table"]: each for each in inspection.tables(connection)}
     assert list(listed["iso.lmp"].values()) == ["iso.lmp", 96, 2, 2, DAY, DAY + timedelta(1)]
-    of_ours = {"findings", "quarantine", "receipts", "watermarks", "written"}
+    of_ours = {"alerts", "findings", "quarantine", "receipts", "requests", "watermarks", "written"}
     assert set(listed) == {*(f"iso.{kind}" for kind in CONTRACTS), *of_ours}
     assert inspection.query(connection, "select 1 as n").to_pylist() == [{"n": 1}], "listing leaves the connection free"
 
