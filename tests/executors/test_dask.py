@@ -339,13 +339,14 @@ def test_who_is_told_to_stop_waits_no_longer(work: Work, cluster: str, outside: 
     def cancel() -> None:
         time.sleep(3)
         variables = environment(AURUM_HOME=str(work.settings.home))
-        subprocess.run([sys.executable, "-c", STEERER, work.job], env=variables, check=True)
+        # The job may be over before the process that steers it is.
         started.append(time.monotonic())
+        subprocess.run([sys.executable, "-c", STEERER, work.job], env=variables, check=True)
 
     work.onlooker = Onlooker(when=2, then=lambda: threading.Thread(target=cancel).start())
     ending, status = work.do(Place("dask", cluster), flags=flags)
     assert ending is Ending.CANCELLED
-    assert time.monotonic() - started[0] < 30
+    assert time.monotonic() - started[0] < 60
     assert [each.outcome for each in work.onlooker.receipts] == [Outcome.DONE]
     assert status.counts[ChunkState.DONE] == 1
     assert ChunkState.FAILED not in status.counts
