@@ -226,6 +226,12 @@ def test_a_simulator_says_where_it_is(shell: Shell) -> None:
     assert process.returncode == 0
 
 
+def test_of_several_simulated_isos_those_that_are_asked_for_are_served() -> None:
+    result = CliRunner().invoke(cli, ["simulate", "--iso", "PJM", "--iso", "SPP", "--attached", "--json"])
+    assert result.exit_code == 0
+    assert set(json.loads(result.output)) == {"AURUM_PJM_BASE", "PJM_API_KEY", "AURUM_SPP_BASE"}
+
+
 def test_help_loads_nothing_heavy() -> None:
     """It answers in a fraction of the time that the libraries need to load."""
     code = (
