@@ -2,6 +2,9 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
+# Whatever the machine says (images often forbid it): without bytecode each process compiles its libraries anew, three seconds.
+export PYTHONDONTWRITEBYTECODE := ""
+
 _default:
     @just --list
 

@@ -100,9 +100,9 @@ def at_a_simulator(equipment: Equipment) -> Iterator[Equipment]:
         return
     from aurum_etl.simulator import running
 
-    with running() as variables:
+    iso = equipment.dataset.iso
+    with running("--iso", iso.name) as variables:
         # What it prints are addresses, and credentials that are accepted there and nowhere else.
-        iso = equipment.dataset.iso
         bases = {host: variables[iso.base_variable(host)] for host in equipment.bases}
         yield replace(equipment, bases=bases, credentials=variables)
 

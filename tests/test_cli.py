@@ -1,4 +1,4 @@
-"""The command line as a user has it: processes, exit codes, one JSON document."""
+"""The command line as a user has it: exit codes, one JSON document, and what only a process of its own can show."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import click
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from aurum_etl import adapters
-from aurum_etl.cli import cli
+from aurum_etl.cli import cli, main
 from aurum_etl.errors import UsageError
 from aurum_etl.simulator import Fault, Simulator
 from aurum_etl.spec import load_spec
@@ -36,7 +37,9 @@ JULY = ("--from", "2026-07-14", "--to", "2026-07-15")
 
 
 class Shell:
-    """`aurum-etl` in processes of its own."""
+    """`aurum-etl`: its entry point with arguments and an environment, as a process has it, and called here, where its
+    libraries are loaded already.
+    """
 
     def __init__(self, home: Path, simulator: Simulator) -> None:
         self.environment = {**os.environ, "AURUM_HOME": str(home), **simulator.env}
@@ -52,12 +55,26 @@ class Shell:
             text=True,
         )
 
+    def ended(self, *arguments: str | Path) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error."""
+        terminated, mask = signal.getsignal(signal.SIGTERM), os.umask(0o077)
+        try:
+            with CliRunner().isolation(env=self.environment) as (out, err, _), pytest.MonkeyPatch.context() as patched:
+                patched.setattr(sys, "argv", ["aurum-etl", *map(str, arguments)])
+                # Some commands end their process at once, which here is that of the tests.
+                patched.setattr(os, "_exit", sys.exit)
+                with pytest.raises(SystemExit) as end:
+                    main()
+                return int(end.value.code or 0), out.getvalue().decode(), err.getvalue().decode()
+        finally:
+            signal.signal(signal.SIGTERM, terminated)
+            os.umask(mask)
+            structlog.reset_defaults()
+
     def __call__(self, *arguments: str | Path, code: int = 0) -> str:
-        with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=60)
-        assert process.returncode == code, err
-        assert "Traceback" not in err
-        self.err = err
+        ended, out, self.err = self.ended(*arguments)
+        assert ended == code, self.err
+        assert "Traceback" not in self.err
         return out
 
     def json(self, *arguments: str | Path, code: int = 0) -> Any:
@@ -65,13 +82,23 @@ class Shell:
         return json.loads(self(*arguments, "--json", code=code))
 
 
+class Processes(Shell):
+    """`aurum-etl` in processes of its own, each of which loads everything anew."""
+
+    def ended(self, *arguments: str | Path) -> tuple[int, str, str]:
+        with self.start(*arguments) as process:
+            out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+
 @pytest.fixture
 def shell(settings: Settings, simulator: Simulator) -> Shell:
     return Shell(settings.home, simulator)
 
 
-def test_the_first_day_of_a_newcomer(shell: Shell) -> None:
+def test_the_first_day_of_a_newcomer(settings: Settings, simulator: Simulator) -> None:
     """The command of the README, without a server, then a look at what came."""
+    shell = Processes(settings.home, simulator)
     del shell.environment["AURUM_CAISO_BASE"]
     document = shell.json("run", SPECS / "caiso_lmp.yaml", "--sim")
     assert (document["dataset"], document["outcome"], document["rows"]) == ("caiso_lmp", "done", 72)
@@ -207,7 +234,10 @@ def test_a_failed_chunk_and_an_absent_source_have_their_codes(
 
 def test_an_interrupted_run_says_so_and_leaves_whole_days(shell: Shell, simulator: Simulator, tmp_path: Path) -> None:
     simulator.inject(Fault("slow", match={"startdatetime": "20260716T07:00-0000"}))
-    with shell.start("run", spec(tmp_path), "--from", "2026-07-14", "--to", "2026-07-20") as process:
+    path = spec(
+        tmp_path, "dataset: caiso_lmp\nsource: {nodes: [TH_NP15_GEN-APND, DLAP_SCE-APND], concurrent_chunks: 1}\n"
+    )
+    with shell.start("run", path, "--from", "2026-07-14", "--to", "2026-07-20") as process:
         deadline = time.monotonic() + 30
         while len(simulator.log) < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -224,6 +254,12 @@ def test_a_simulator_says_where_it_is(shell: Shell) -> None:
         assert process.stdout.readline().startswith("AURUM_CAISO_BASE=http://127.0.0.1:")
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_of_several_simulated_isos_those_that_are_asked_for_are_served() -> None:
+    result = CliRunner().invoke(cli, ["simulate", "--iso", "PJM", "--iso", "SPP", "--attached", "--json"])
+    assert result.exit_code == 0
+    assert set(json.loads(result.output)) == {"AURUM_PJM_BASE", "PJM_API_KEY", "AURUM_SPP_BASE"}
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -30,6 +30,7 @@ from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.quota import quota
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
+from aurum_etl.market import Iso
 
 if TYPE_CHECKING:
     from aurum_etl.console import Console
@@ -488,6 +489,7 @@ def schema(*, _as_json: bool) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
+@click.option("--iso", "isos", multiple=True, type=click.Choice(Iso), help="Only this one; repeatable.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; by default a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -504,6 +506,7 @@ def schema(*, _as_json: bool) -> None:
 @with_json
 def simulate(
     *,
+    isos: tuple[Iso, ...],
     port: int,
     host: str,
     seed: int,
@@ -528,7 +531,13 @@ def simulate(
         raise click.UsageError(f"--fault: {error}") from error
     try:
         simulator = Simulator(
-            port=port, host=host, seed=seed, nodes=nodes, rate_limit_seconds=rate_limit, faults=parsed
+            isos=isos or Iso,
+            port=port,
+            host=host,
+            seed=seed,
+            nodes=nodes,
+            rate_limit_seconds=rate_limit,
+            faults=parsed,
         )
     except OSError as error:
         raise click.UsageError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from error

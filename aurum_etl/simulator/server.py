@@ -9,16 +9,12 @@ import time
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from aurum_etl.market import Iso
 from aurum_etl.simulator.base import Answer, Asked, Fault, Served
-from aurum_etl.simulator.caiso import CaisoSimulator
-from aurum_etl.simulator.ercot import ErcotSimulator
-from aurum_etl.simulator.isone import IsoneSimulator
-from aurum_etl.simulator.miso import MisoSimulator
-from aurum_etl.simulator.pjm import PjmSimulator
-from aurum_etl.simulator.spp import SppSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,15 +32,28 @@ class _Kind(Protocol):
     def __call__(self, *, seed: int, nodes: int | None, now: Callable[[], datetime]) -> IsoSimulator: ...
 
 
-_ISOS: tuple[_Kind, ...] = (CaisoSimulator, ErcotSimulator, IsoneSimulator, MisoSimulator, PjmSimulator, SppSimulator)
+_ISOS = {
+    Iso.CAISO: "aurum_etl.simulator.caiso:CaisoSimulator",
+    Iso.ERCOT: "aurum_etl.simulator.ercot:ErcotSimulator",
+    Iso.ISONE: "aurum_etl.simulator.isone:IsoneSimulator",
+    Iso.MISO: "aurum_etl.simulator.miso:MisoSimulator",
+    Iso.PJM: "aurum_etl.simulator.pjm:PjmSimulator",
+    Iso.SPP: "aurum_etl.simulator.spp:SppSimulator",
+}
+
+
+def _kind(iso: Iso) -> _Kind:
+    module, _, name = _ISOS[iso].partition(":")
+    return cast("_Kind", getattr(import_module(module), name))
 
 
 class Simulator:
-    """All simulated ISOs behind one loopback port; a context manager that serves while it is open."""
+    """Simulated ISOs, by default all, behind one loopback port; a context manager that serves while it is open."""
 
     def __init__(
         self,
         *,
+        isos: Iterable[Iso] = _ISOS,
         port: int = 0,
         host: str = "127.0.0.1",
         seed: int = 2024,
@@ -53,7 +62,7 @@ class Simulator:
         faults: Iterable[Fault] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._isos: tuple[IsoSimulator, ...] = tuple(kind(seed=seed, nodes=nodes, now=now) for kind in _ISOS)
+        self._isos: tuple[IsoSimulator, ...] = tuple(_kind(iso)(seed=seed, nodes=nodes, now=now) for iso in isos)
         self._rate_limit_seconds = rate_limit_seconds
         self._lock = threading.Lock()
         self._faults = list(faults)

@@ -19,7 +19,10 @@ from aurum_etl import inspection
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP
 from aurum_etl.errors import EXIT_USAGE
+from aurum_etl.execute import Ending
 from aurum_etl.receipt import Outcome
+from aurum_etl.reload import go_on, resumption
+from aurum_etl.settings import read_settings
 from aurum_etl.sinks.kafka.topics import Marker, client_settings, topic_of
 from aurum_etl.watermarks import Store
 from aurum_etl.watermarks.jobs import ChunkState, jobs_of
@@ -78,6 +81,10 @@ class Home:
             out, err = process.communicate(timeout=180)
         assert process.returncode == code, err
         return out.split()[0]
+
+    def goes_on(self, name: str) -> None:
+        """The job is carried to its end by a process that has seen nothing of it: this one."""
+        assert go_on(resumption(name, settings=read_settings(self.environment)))[0] is Ending.FINISHED
 
     def refused(self, *options: object) -> str:
         """Why a process does not even begin."""

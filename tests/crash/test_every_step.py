@@ -32,7 +32,7 @@ def test_a_kill_loses_nothing_and_doubles_nothing(home: Callable[..., Home], poi
     at = home(*ALL)
     job = at.child("--kill", point, "--nth", 2, code=-signal.SIGKILL)
     before, asked = {each.chunk.key for each in at.settled()}, at.asked()
-    at.child("--job", job)
+    at.goes_on(job)
     at.assert_one_copy(job, kills=1)
     again = {day: count - asked[day] for day, count in at.asked().items()}
     assert sum(again.values()) == at.days - len(before)
@@ -47,5 +47,5 @@ def test_any_number_of_kills_ends_with_one_copy(home: Callable[..., Home], kinds
     job = at.child("--kill", kills[0], code=-signal.SIGKILL)
     for point in kills[1:]:
         at.child("--job", job, "--kill", point, code=-signal.SIGKILL)
-    at.child("--job", job)
+    at.goes_on(job)
     at.assert_one_copy(job, kills=len(kills))

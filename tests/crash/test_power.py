@@ -27,13 +27,13 @@ def test_receipts_that_are_lost_are_brought_again(home: Callable[..., Home], tmp
     job = at.child("--kill", "receipt noted", "--nth", kept, code=-signal.SIGKILL)
     path = at.store.path
     shutil.copy(path, tmp_path / "old")
-    at.child("--job", job)
+    at.goes_on(job)
     assert len(at.settled()) == at.days
     path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
     shutil.copy(tmp_path / "old", path)
     asked = sum(at.asked().values())
     assert len(at.settled()) == kept
-    at.child("--job", job)
+    at.goes_on(job)
     at.assert_one_copy(job, kills=2)
     assert sum(at.asked().values()) - asked == at.days - kept
 

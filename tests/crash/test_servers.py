@@ -67,7 +67,7 @@ def test_what_a_dead_database_did_not_take_is_resumed(home: Callable[..., Home],
     job = survive(at, own, 1, "staged timescale")
     assert at.status().state == "partially_completed"
     assert at.counts()["failed"] >= 1
-    at.child("--job", job)
+    at.goes_on(job)
     at.assert_one_copy(job)
 
 
@@ -86,7 +86,7 @@ def test_a_store_that_is_gone_in_the_end_hides_nothing(home: Callable[..., Home]
     own.start()
     until(lambda: answers(own.address["dsn"]))
     asked = at.asked()
-    at.child("--job", status.job.id)
+    at.goes_on(status.job.id)
     assert at.asked() == asked
     at.assert_one_copy(status.job.id)
 

@@ -64,7 +64,7 @@ def goes_on(home: Home) -> None:
     status = home.status()
     assert status.state == "paused"
     assert "running" not in {state.value for state in status.counts}
-    home.child("--job", status.job.id)
+    home.goes_on(status.job.id)
     home.assert_one_copy(status.job.id)
 
 

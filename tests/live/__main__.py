@@ -13,6 +13,7 @@ from aurum_etl import adapters
 from aurum_etl.errors import AurumError
 from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, run
+from aurum_etl.telemetry import configure
 
 if TYPE_CHECKING:
     from aurum_etl.dataset import Dataset
@@ -25,6 +26,7 @@ DAYS_BEFORE_THE_LATEST = 1
 
 def main(keys: list[str], settings: Settings | None = None) -> int:
     """One line per feed: what came, or why nothing did. Returns how many went wrong."""
+    configure("warning", as_json=False)
     wrong = 0
     for dataset in [adapters.dataset(key) for key in keys] or adapters.datasets().values():
         for feed in dataset.feeds:
