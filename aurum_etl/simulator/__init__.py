@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from aurum_etl.simulator.base import FAULTS, Fault, Served
 from aurum_etl.simulator.child import running
+from aurum_etl.simulator.limits import Limit
 from aurum_etl.simulator.server import Simulator
+from aurum_etl.simulator.weather import Weather
 
-__all__ = ["FAULTS", "Fault", "Served", "Simulator", "running"]
+__all__ = ["FAULTS", "Fault", "Limit", "Served", "Simulator", "Weather", "running"]
