@@ -44,6 +44,10 @@ live *datasets:
 servers:
     uv run --group dev python -m tests.services --demand
 
+# Two simulated months of six ISOs under a weather of faults, or `--days N --seed N --share X`; tells what happened.
+fire *arguments:
+    uv run --group dev python -m tests.fire {{ arguments }}
+
 # Measure against the rivals.
 bench *arguments:
     uv run --group bench python -m benchmarks.bench_caiso_day {{ arguments }}

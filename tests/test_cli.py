@@ -208,6 +208,8 @@ def test_a_plan_is_told_and_nothing_done(shell: Shell, settings: Settings, tmp_p
         (("read", "caiso_lpm", "SPEC"), 3, '"caiso_lpm" is not one of caiso_lmp, '),
         (("read", "caiso_lmp", "SPEC"), 1, "is neither csv nor xml"),
         (("simulate", "--fault", "5O3"), 2, "is not one of 429, 503"),
+        (("simulate", "--weather", "7:2"), 2, "at most 1"),
+        (("simulate", "--limit", "CAISSO=1/5"), 2, "is not one of CAISO, CAISO_OUTLOOK"),
         (("check", "SPEC", "nope.yaml"), 3, ""),
     ],
 )

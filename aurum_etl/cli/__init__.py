@@ -500,8 +500,19 @@ def schema(*, _as_json: bool) -> None:
     "--rate-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Refuse requests that come sooner."
 )
 @click.option(
-    "--fault", "faults", multiple=True, metavar="KIND[:TIMES]", help="Let the next requests fail; repeatable."
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="HOST=REQUESTS/SECONDS[/AT_ONCE]",
+    help="Refuse what is more than that, such as CAISO=1/5 or ERCOT_LOGIN=30/60/4; repeatable.",
 )
+@click.option(
+    "--fault", "faults", multiple=True, metavar="KIND[@SECONDS][:TIMES]", help="Let the next requests fail; repeatable."
+)
+@click.option(
+    "--weather", metavar="SEED[:SHARE]", help="Let storms of faults pass over each host, the same for the same seed."
+)
+@click.option("--apart", is_flag=True, help="Give each host a port of its own, so that one goes down alone.")
 @click.option("--attached", is_flag=True, help="Stop when standard input ends.")
 @with_json
 def simulate(
@@ -512,7 +523,10 @@ def simulate(
     seed: int,
     nodes: int | None,
     rate_limit: float | None,
+    limits: tuple[str, ...],
     faults: tuple[str, ...],
+    weather: str | None,
+    apart: bool,
     attached: bool,
     as_json: bool,
 ) -> None:
@@ -520,15 +534,11 @@ def simulate(
 
     Prints the variables to export: addresses, such as AURUM_CAISO_BASE=http://127.0.0.1:8080/caiso/oasisapi, and the
     credentials that are accepted here and nowhere else.
-    POST a JSON list of {"kind", "times", "match"} to /_simulator/faults for faults while it serves; GET /_simulator/log
-    tells what was asked.
+    POST a JSON list of {"kind", "times", "match", "seconds"} to /_simulator/faults for faults while it serves; GET
+    /_simulator/log tells what was asked, and which limits were not kept.
     """
-    from aurum_etl.simulator import Fault, Simulator
+    from aurum_etl.simulator import Fault, Limit, Simulator, Weather
 
-    try:
-        parsed = [Fault.parse(each) for each in faults]
-    except ValueError as error:
-        raise click.UsageError(f"--fault: {error}") from error
     try:
         simulator = Simulator(
             isos=isos or Iso,
@@ -537,8 +547,13 @@ def simulate(
             seed=seed,
             nodes=nodes,
             rate_limit_seconds=rate_limit,
-            faults=parsed,
+            limits=dict(Limit.parse(each) for each in limits),
+            faults=[Fault.parse(each) for each in faults],
+            weather=Weather.parse(weather) if weather else None,
+            apart=apart,
         )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.UsageError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from error
     with simulator:

@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aurum_etl.simulator.base import FAULTS, Fault, Served
     from aurum_etl.simulator.child import running
+    from aurum_etl.simulator.limits import Limit
     from aurum_etl.simulator.server import Simulator
+    from aurum_etl.simulator.weather import Weather
 
 # A run that has its simulator in a child loads no server.
-_HOMES = {"FAULTS": "base", "Fault": "base", "Served": "base", "Simulator": "server", "running": "child"}
+_HOMES = {
+    "FAULTS": "base",
+    "Fault": "base",
+    "Limit": "limits",
+    "Served": "base",
+    "Simulator": "server",
+    "Weather": "weather",
+    "running": "child",
+}
 
-__all__ = ["FAULTS", "Fault", "Served", "Simulator", "running"]
+__all__ = ["FAULTS", "Fault", "Limit", "Served", "Simulator", "Weather", "running"]
 
 
 def __getattr__(name: str) -> Any:

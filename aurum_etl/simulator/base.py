@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,9 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FAULTS: dict[str, str] = {
-    "429": "refused as too fast, with the ISO's own html",
-    "503": "refused as overloaded",
+    "429": "refused as too fast, with the ISO's own body",
+    "503": "refused as overloaded; with SECONDS, with a Retry-After",
+    "retry_after": "refused as too fast, with a Retry-After of SECONDS",
+    "retry_date": "refused as too fast, with a Retry-After that is a date",
     "slow": "the body comes in drops",
+    "trickle": "the body comes byte by byte, and takes SECONDS: by default an hour",
+    "hang": "nothing comes for SECONDS, by default an hour; then the connection is closed",
+    "refuse_connection": "the host restarts: its connections break, and it takes none for SECONDS",
+    "wrong_type": "an error in json, or a login page where json was asked for, labelled as the data",
     "reset": "the connection breaks in the middle of the body",
     "cut_zip": "the zip ends in the middle",
     "corrupt_member": "a member's bytes do not fit its checksum",
@@ -33,6 +40,20 @@ SHAPE_FAULTS: dict[str, str] = {
 """Kinds that only some ISOs' forms can have; the others answer as if nothing was the matter."""
 
 
+SECONDS: dict[str, float | None] = {
+    "retry_after": 1.0,
+    "retry_date": 1.0,
+    "503": None,
+    "slow": 3.0,
+    "trickle": 3600.0,
+    "hang": 3600.0,
+    "refuse_connection": 2.0,
+}
+"""Kinds that can be told how long, with what they take it to be otherwise."""
+
+_WRITTEN = re.compile(r"(?P<kind>error:\d+|[^:@]+)(?:@(?P<seconds>\d+(?:\.\d+)?))?(?::(?P<times>\d+))?")
+
+
 @dataclass(slots=True)
 class Fault:
     """A fault for the next `times` requests whose query holds all of `match`."""
@@ -40,6 +61,8 @@ class Fault:
     kind: str
     times: int = 1
     match: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    """How long it lasts, or asks to be left alone; None as that kind does by itself."""
 
     def __post_init__(self) -> None:
         known = self.kind in {*FAULTS, *SHAPE_FAULTS} - {"error:CODE"}
@@ -47,18 +70,23 @@ class Fault:
             raise ValueError(f'fault "{self.kind}" is not one of {", ".join([*FAULTS, *SHAPE_FAULTS])}')
         if self.times < 1:
             raise ValueError(f"fault {self.kind}: {self.times} times is not at least once")
+        if self.seconds is None:
+            self.seconds = SECONDS.get(self.kind)
+        elif self.kind not in SECONDS:
+            raise ValueError(f"fault {self.kind}: has no seconds; those that have are {', '.join(SECONDS)}")
+        elif self.seconds <= 0:
+            raise ValueError(f"fault {self.kind}: {self.seconds} seconds are not more than none")
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """A fault from `KIND[:TIMES]`, such as `503:2` or `error:1000:3`."""
-        parts = text.split(":")
-        kind = ":".join(parts[:2]) if parts[0] == "error" else parts[0]
-        rest = parts[2:] if parts[0] == "error" else parts[1:]
-        if len(rest) > 1 or not all(each.isdecimal() for each in rest):
+        """A fault from `KIND[@SECONDS][:TIMES]`, such as `503:2`, `hang@1.5` or `error:1000:3`."""
+        found = _WRITTEN.fullmatch(text)
+        if found is None:
             raise ValueError(
-                f'fault "{text}" is not of the form KIND[:TIMES]; kinds are {", ".join([*FAULTS, *SHAPE_FAULTS])}'
+                f'fault "{text}" is not of the form KIND[@SECONDS][:TIMES]; kinds are {", ".join([*FAULTS, *SHAPE_FAULTS])}'
             )
-        return cls(kind, int(rest[0]) if rest else 1)
+        seconds = found["seconds"]
+        return cls(found["kind"], int(found["times"] or 1), seconds=None if seconds is None else float(seconds))
 
 
 def damaged(body: bytes, fault: str | None) -> bytes:
@@ -80,16 +108,38 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+def mislabelled(answer: Answer) -> Answer:
+    """What a proxy puts in the place of an answer, under the answer's own headers."""
+    kind = next((text for name, text in answer.headers.items() if name.lower() == "content-type"), "")
+    body = b'{"error": {"code": 1042, "message": "session expired"}}'
+    if "json" in kind:
+        body = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Password</form></body></html>"
+    return Answer(200, answer.headers, body)
+
+
+@dataclass(slots=True)
 class Served:
     """One request that came, for counting and for looking at."""
 
+    iso: str
+    """As in the variables that point a run at it: `CAISO`."""
+    host: str
+    """Which of the ISO's hosts: a key of `IsoSimulator.prefixes`."""
     path: str
     query: Mapping[str, str]
-    status: int
-    fault: str | None
     started: float
     """Seconds of the server's monotonic clock."""
+    at_once: int
+    """How many requests the host had in work when this one had begun, with it."""
+    violation: str | None
+    """Which of the host's limits it did not keep, in words."""
+    fault: str | None = None
+    status: int = 0
+    """0 where nothing was answered."""
+    sent: int = 0
+    """Bytes of the body that went out."""
+    seconds: float | None = None
+    """From its beginning to the last byte; None while it is in work."""
 
 
 @dataclass(frozen=True, slots=True)

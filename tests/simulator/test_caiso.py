@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from aurum_etl.simulator import FAULTS, Fault, Simulator
+from aurum_etl.simulator import Fault, Simulator
 from tests.frames import LMP_HEADER
+from tests.simulator import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -343,7 +344,7 @@ def test_faults_come_by_http_too_and_only_to_what_matches(simulator: Simulator) 
     assert get(simulator, LOAD, DAY).status_code == 200
 
 
-@pytest.mark.parametrize("kind", [*(each for each in FAULTS if each != "error:CODE"), "error:1003"])
+@pytest.mark.parametrize("kind", [*AT_ONCE, "error:1003"])
 def test_every_fault_makes_a_difference_once(simulator: Simulator, kind: str) -> None:
     def ask() -> tuple[int, bytes] | str:
         try:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from aurum_etl.simulator import FAULTS, Fault, Simulator
+from aurum_etl.simulator import Fault, Simulator
+from tests.simulator import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -329,9 +330,7 @@ def test_who_asks_too_fast_gets_the_gateway_s_429() -> None:
         assert login(limited).json()["statusCode"] == 429
 
 
-@pytest.mark.parametrize(
-    "kind", [*(each for each in FAULTS if each != "error:CODE"), "error:200", "error:401", "error:500"]
-)
+@pytest.mark.parametrize("kind", [*AT_ONCE, "error:200", "error:401", "error:500"])
 @pytest.mark.parametrize(("path", "query"), [(RT, {**day(PLAIN), **HUB}), (WEATHER, day(PLAIN, "operatingDay"))])
 def test_every_fault_makes_a_difference_once(ercot: Simulator, path: str, query: dict[str, str], kind: str) -> None:
     headers = authorized(ercot)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from aurum_etl.simulator import FAULTS, Fault, Simulator
+from aurum_etl.simulator import Fault, Simulator
+from tests.simulator import AT_ONCE
 from tests.simulator.test_ercot import (
     AUTUMN,
     DAM,
@@ -306,7 +307,7 @@ def test_products_say_where_their_rows_and_documents_are(ercot: Simulator) -> No
         )
 
 
-@pytest.mark.parametrize("kind", [*(each for each in FAULTS if each not in ("error:CODE", "slow")), "error:404"])
+@pytest.mark.parametrize("kind", [*(each for each in AT_ONCE if each != "slow"), "error:404"])
 @pytest.mark.parametrize("host", ["archive", "bulk", "dashboard", "MIS"])
 def test_every_fault_makes_a_difference_once(ercot: Simulator, kind: str, host: str) -> None:
     identity = archived(ercot, "np6-345-cd", PLAIN, "2026-07-09")[0]["docId"]

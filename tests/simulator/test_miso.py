@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from aurum_etl.simulator import FAULTS, Fault, Simulator
+from aurum_etl.simulator import Fault, Simulator
+from tests.simulator import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -549,7 +550,7 @@ ASKED = [
 
 CONTENT = ("wrong_header", "text_in_number", "off_grid", "duplicate_rows", "missing_hour", "unknown_word")
 OTHERS = [
-    *(each for each in FAULTS if each not in (*CONTENT, "error:CODE", "slow")),
+    *(each for each in AT_ONCE if each not in (*CONTENT, "slow")),
     "error:400",
     "error:404",
     "error:500",

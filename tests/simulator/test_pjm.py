@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from aurum_etl.simulator import FAULTS, Fault, Simulator
+from aurum_etl.simulator import Fault, Simulator
+from tests.simulator import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -325,7 +326,7 @@ def test_who_asks_too_fast_gets_429_without_a_time_to_wait() -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-@pytest.mark.parametrize("kind", [*(each for each in FAULTS if each != "error:CODE"), "error:400", "error:500"])
+@pytest.mark.parametrize("kind", [*AT_ONCE, "error:400", "error:500"])
 def test_every_fault_makes_a_difference_once(simulator: Simulator, kind: str, form: str) -> None:
     def ask() -> tuple[int, bytes] | str:
         window = {"datetime_beginning_utc": "2026-07-08 00:00to2026-07-08 23:00"}

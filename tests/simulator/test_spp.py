@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from aurum_etl.simulator import FAULTS, Fault, Simulator
+from tests.simulator import OF_ANSWERS
 from tests.simulator.spp import NOW, SPRING, ends, file, gmt, listing, spp, table
 
 __all__ = ["spp"]
@@ -355,7 +356,7 @@ def test_faults_of_lists(spp: Simulator) -> None:
         asked("cut_zip").json()
 
 
-@pytest.mark.parametrize("kind", sorted(set(FAULTS) - {"error:CODE", "429", "503", "html", "reset", "slow"}))
+@pytest.mark.parametrize("kind", sorted(set(FAULTS) - {"error:CODE", *OF_ANSWERS}))
 @pytest.mark.parametrize("path", SPRING)
 def test_every_fault_of_content_makes_another_file(spp: Simulator, kind: str, path: str) -> None:
     system, _, rest = path.partition(":")
