@@ -190,7 +190,7 @@ def month(
             start=FIRST,
             end=FIRST + timedelta(days),
             sink_kinds=tuple(sinks),
-            profile="production" if weather else "development",
+            profile="production" if weather else None,
         )
         started = time.monotonic()
         with ThreadPoolExecutor(len(FEEDS)) as threads:
@@ -216,8 +216,10 @@ def _load(spec: Path, flags: Flags, settings: Settings) -> Done:
 
 def _spec(folder: Path, key: str) -> Path:
     path = folder / f"{key}.yaml"
-    pace = f"requests_per_minute: {REQUESTS_PER_MINUTE}, concurrent_chunks: {CONCURRENT_CHUNKS}"
-    path.write_text(f"dataset: {key}\nsource: {{{FEEDS[key]}, {pace}}}\n")
+    path.write_text(
+        f"dataset: {key}\nsource: {{{FEEDS[key]}, concurrent_chunks: {CONCURRENT_CHUNKS}}}\n"
+        f"quota: {{requests_per_minute: {REQUESTS_PER_MINUTE}, burst: 1}}\n"
+    )
     return path
 
 
