@@ -26,6 +26,7 @@ from aurum_etl.cli.base import (
     with_json,
     with_spec,
 )
+from aurum_etl.cli.health import health
 from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
@@ -541,7 +542,7 @@ def simulate(
         threading.Event().wait()
 
 
-for _command in (backfill, coverage, gaps, store):
+for _command in (backfill, coverage, gaps, health, store):
     cli.add_command(_command)
 
 
