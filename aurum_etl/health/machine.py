@@ -116,9 +116,10 @@ def _vault_check(settings: Settings) -> Check:
         f"GET {address or 'VAULT_ADDR'}/v1/sys/health",
         known(Found(State.NOT_CONFIGURED, "VAULT_ADDR is not set; it names a Vault, such as http://127.0.0.1:8200")),
         "check that Vault runs, and where VAULT_ADDR points",
-        ("hvac",),
     )
-    return check if address is None else replace(check, look=lambda watch: _vault(address, settings.vault_ca, watch))
+    if address is None:
+        return check
+    return replace(check, look=lambda watch: _vault(address, settings.vault_ca, watch), modules=("hvac",))
 
 
 def _vault(address: str, ca: str | None, watch: Watch) -> str:

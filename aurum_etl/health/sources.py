@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
@@ -100,29 +100,39 @@ def _check(
     request, dataset = trial.request, trial.dataset
     base = settings.addresses(adapter.iso, adapter.bases)[request.host]
     query = f"?{urlencode(request.query, safe=',:/')}" if request.query else ""
-    host = _host(base)
-    check = Check(
+    asking = Asking(feed=dataset.feed.name, attempts=1, requests_per_minute=pace)
+    sent = f"{request.method} {base}/{request.path}{query}"
+    check = partial(
+        Check,
         name=".".join(filter(None, (adapter.iso.slug, trial.of))),
         kind=Kind.SOURCE,
-        asked=f"{request.method} {base}/{request.path}{query}",
-        look=known(Found(State.OK, f"no request to {host} is held back; it was not asked")),
         advice=(
             f"check the network or HTTPS_PROXY, and where {adapter.iso.base_variable(request.host)} points; or try later"
         ),
+    )
+    try:
+        equipment = fit_out(Spec(dataset=dataset.key, source=asking), Flags(), settings).equipment
+    except SpecError as error:
+        return check(asked=sent, look=known(Found(missing, str(error))))
+    if breakers is not None:
+        host = urlsplit(base).netloc.rpartition("@")[2]
+        return check(asked=f"the circuit breaker of {host}", look=known(_unasked(host, breakers)))
+    return check(
+        asked=sent,
+        look=lambda watch: _asked(watch, settings, adapter, trial, equipment),
         modules=("httpx", "aurum_etl.decode", "polars"),
     )
-    asking = Asking(feed=dataset.feed.name, attempts=1, requests_per_minute=pace)
-    try:
-        prepared = fit_out(Spec(dataset=dataset.key, source=asking), Flags(), settings)
-    except SpecError as error:
-        return replace(check, look=known(Found(missing, str(error))))
-    if breakers is None:
-        return replace(check, look=lambda watch: _asked(watch, settings, adapter, trial, prepared.equipment))
-    open_until = next((each.until for each in breakers if each.host in (host, prepared.equipment.host)), None)
-    if open_until is None:
-        return check
-    reason = f"{host} is left alone until {_instant(open_until)}, since so many requests failed; it is tried again then"
-    return replace(check, look=known(Found(State.FAILED, reason)))
+
+
+def _unasked(host: str, breakers: Sequence[Breaker]) -> Found:
+    """What is known of the host without asking it."""
+    until = next((each.until for each in breakers if each.host == host), None)
+    if until is None:
+        return Found(State.OK, "closed: whoever asks is not held back")
+    return Found(
+        State.FAILED,
+        f"open until {_instant(until)}, since so many requests have failed: wait, or see what the ISO announces",
+    )
 
 
 def _asked(watch: Watch, settings: Settings, adapter: Adapter, trial: Trial, equipment: Equipment) -> Found | str:
@@ -183,10 +193,6 @@ def _advised(error: SourceError) -> AurumError:
     if isinstance(error, SourceChanged):
         return SourceChanged(f"{error}; it is not what the ISO documents: look at the answer in the archive")
     return error
-
-
-def _host(base: str) -> str:
-    return urlsplit(base).netloc.rpartition("@")[2]
 
 
 def _instant(instant: datetime) -> str:

@@ -68,9 +68,10 @@ def _timescale_check(settings: Settings, missing: State) -> Check:
         "connect where TIMESCALE_CONNECTION points, ask, make a table and take it back",
         known(Found(missing, absent)),
         "check that the server is not stuck, and where TIMESCALE_CONNECTION points",
-        ("adbc_driver_postgresql.dbapi",),
     )
-    return check if dsn is None else replace(check, look=lambda watch: _timescale(dsn, watch))
+    if dsn is None:
+        return check
+    return replace(check, look=lambda watch: _timescale(dsn, watch), modules=("adbc_driver_postgresql.dbapi",))
 
 
 def _timescale(dsn: str, watch: Watch) -> str:
@@ -114,7 +115,10 @@ def _iceberg_check(settings: Settings) -> Check:
 def _iceberg(settings: Settings, watch: Watch) -> str:
     from aurum_etl.sinks.iceberg.catalog import close_catalog, open_catalog, told
 
-    if "warehouse" not in settings.catalog:
+    # What is not named is under home, and is made by who comes first.
+    if "uri" not in settings.catalog:
+        settings.private_folder()
+    if not {"uri", "warehouse"} & set(settings.catalog):
         settings.private_folder("warehouse")
     seconds = str(watch.within_seconds)
     limits = {"s3.connect-timeout": seconds, "s3.request-timeout": seconds}
@@ -174,9 +178,10 @@ def _kafka_check(settings: Settings, missing: State) -> Check:
         f"metadata of the cluster at {brokers or 'KAFKA_BOOTSTRAP_SERVERS'}",
         known(Found(missing, absent)),
         "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
-        ("confluent_kafka.admin",),
     )
-    return check if brokers is None else replace(check, look=lambda watch: _kafka(settings, watch))
+    if brokers is None:
+        return check
+    return replace(check, look=lambda watch: _kafka(settings, watch), modules=("confluent_kafka.admin",))
 
 
 def _kafka(settings: Settings, watch: Watch) -> str:
@@ -206,9 +211,10 @@ def _registry_check(settings: Settings, missing: State) -> Check:
         f"GET {address or 'SCHEMA_REGISTRY_URL'}/subjects",
         known(Found(missing, absent)),
         "check that the schema registry runs, and where SCHEMA_REGISTRY_URL points",
-        ("confluent_kafka.schema_registry",),
     )
-    return check if address is None else replace(check, look=lambda watch: _registry(settings, watch))
+    if address is None:
+        return check
+    return replace(check, look=lambda watch: _registry(settings, watch), modules=("confluent_kafka.schema_registry",))
 
 
 def _registry(settings: Settings, watch: Watch) -> str:
