@@ -565,7 +565,7 @@ def test_the_command_ends_in_time_and_tells_everything_in_one_document(home: Hom
         }
         environment = {**os.environ, **simulator.env, "AURUM_HOME": str(home.path), **variables}
         command = [sys.executable, "-W", "error", "-m", "aurum_etl", "health", "--json", "--timeout", "4"]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 1, ended.stderr
     told = {each["name"]: each for each in json.loads(ended.stdout)["probes"]}
     assert set(told["pjm"]) == {"name", "kind", "asked", "state", "seconds", "reason"}
@@ -573,6 +573,8 @@ def test_the_command_ends_in_time_and_tells_everything_in_one_document(home: Hom
     assert failed == {"timescale", "iceberg", "kafka", "registry", "vault", "pjm"}
     assert "geheim" not in ended.stdout + ended.stderr
     assert all("\n" not in each["reason"] for each in told.values())
+    # What loads libraries does not count, and what it takes is the machine's business.
+    assert all(each["seconds"] < 8 for each in told.values())
 
 
 def test_a_secret_is_told_in_no_spelling(home: Home) -> None:

@@ -108,7 +108,7 @@ def _iceberg_check(settings: Settings) -> Check:
         f"list the namespaces of {where}, write an object, read it and delete it",
         lambda watch: _iceberg(settings, watch),
         "check the catalog and its storage, and where AURUM_ICEBERG_URI and AWS_ENDPOINT_URL point",
-        ("pyiceberg.catalog.rest", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow"),
+        (f"pyiceberg.catalog.{'rest' if str(where).startswith('http') else 'sql'}", "pyiceberg.io.pyarrow"),
     )
 
 
