@@ -34,7 +34,7 @@ test *arguments:
 
 # Tests against real servers, all of them demanded; AURUM_TEST_TIMESCALE names a TimescaleDB to use.
 integration *arguments:
-    AURUM_TEST_DEMAND=1 uv run --group dev pytest -q -n 2 tests/services tests/sinks tests/promises/test_every_sink.py tests/test_drain.py {{ arguments }}
+    AURUM_TEST_DEMAND=1 uv run --group dev pytest -q -n 2 tests/services tests/sinks tests/promises/test_every_sink.py tests/test_drain.py tests/test_health.py {{ arguments }}
 
 # One recent day of each dataset (or of those named) from the real ISOs, within their limits; answers go to the archive.
 live *datasets:

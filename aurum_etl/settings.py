@@ -96,6 +96,12 @@ class Settings:
     """`AURUM_ICEBERG_…` and `AWS_…` of `CATALOG_VARIABLES`, by pyiceberg's names; empty is SQLite under home."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Those of `CREDENTIALS` that are set, by variable name."""
+    vault: str | None = field(default=None, repr=False)
+    """`VAULT_ADDR`: where a Vault or OpenBao is, if there is one."""
+    vault_ca: str | None = None
+    """`VAULT_CACERT`: a file with the certificate of who vouches for it; None is whom the machine trusts."""
+    disk_min_bytes: int = 1024 * _MEBIBYTE
+    """`AURUM_DISK_MIN_MB`: how much room there must be under home."""
 
     def addresses(self, iso: Iso, defaults: Mapping[str, str]) -> dict[str, str]:
         """Base address of each of the ISO's hosts, without a slash at its end."""
@@ -123,6 +129,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         # DuckDB takes what follows for options, and writes its log beside the folder.
         raise SpecError(f'AURUM_HOME: "{home}" has a question mark in it; choose a folder without one')
     max_mebibytes = _whole_number(variables, "AURUM_ARCHIVE_MAX_MB")
+    disk_min_mebibytes = _whole_number(variables, "AURUM_DISK_MIN_MB")
     return Settings(
         home=home,
         bases={
@@ -138,6 +145,9 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         registry=_named(variables, REGISTRY_VARIABLES),
         catalog=_named(variables, CATALOG_VARIABLES),
         credentials={name: variables[name] for name in CREDENTIALS if variables.get(name)},
+        vault=variables.get("VAULT_ADDR") or None,
+        vault_ca=variables.get("VAULT_CACERT") or None,
+        disk_min_bytes=(1024 if disk_min_mebibytes is None else disk_min_mebibytes) * _MEBIBYTE,
     )
 
 

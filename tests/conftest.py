@@ -90,6 +90,13 @@ def s3() -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def vault() -> dict[str, str]:
+    """Settings of a Vault, with a token that may do everything."""
+    found = server("vault")
+    return {"VAULT_ADDR": found["url"], "VAULT_TOKEN": found["token"]}
+
+
 @pytest.fixture(scope="session")
 def shared_simulator() -> Iterator[Simulator]:
     with Simulator(nodes=90) as simulator:

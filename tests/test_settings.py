@@ -40,6 +40,7 @@ def test_everything_stays_in_a_home_of_any_name(tmp_path: Path, simulator: Simul
     [
         ("AURUM_ARCHIVE_MAX_MB", "ten", 'AURUM_ARCHIVE_MAX_MB: "ten" is not a whole number'),
         ("AURUM_ARCHIVE_KEEP_DAYS", "-1", 'AURUM_ARCHIVE_KEEP_DAYS: "-1" is not a whole number'),
+        ("AURUM_DISK_MIN_MB", "1 GB", 'AURUM_DISK_MIN_MB: "1 GB" is not a whole number'),
         ("AURUM_HOME", "what?", "question mark"),
     ],
 )

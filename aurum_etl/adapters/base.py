@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable, SpecError
@@ -51,6 +51,30 @@ class After:
     """How many rows it and the pages after it hold in all, as the source says; None if it doesn't."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The smallest question that shows whether one of an ISO's hosts serves.
+
+    If it is of a day, of one that is long over: the answer never changes, and the archive has its bytes once.
+    """
+
+    dataset: Dataset
+    """By the feed that the question belongs to: its first report is asked for, with its credentials."""
+    request: Request
+    of: str = ""
+    """What it tries, where that is not the main host: `outlook` for `caiso.outlook`."""
+    reads: bool = True
+    """Whether the answer is in the report's form: a page that only lets one in is not."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """What the parser has to know of this answer, beside what it knows of the report."""
+
+    @property
+    def ask(self) -> Ask:
+        """The question as an adapter asks it."""
+        report = self.dataset.feed.reports[0]
+        return Ask(replace(report, parameters={**report.parameters, **self.parameters}), self.request, self.reads)
+
+
 class Adapter(Protocol):
     """One ISO: its datasets, how to ask for them, and how to read what it answers."""
 
@@ -61,6 +85,9 @@ class Adapter(Protocol):
     """How much may be had of the ISO, and what is taken of it day by day."""
     manners: Manners
     datasets: tuple[Dataset, ...]
+    trials: tuple[Trial, ...]
+    """What to ask in order to see whether it serves: one question for each host and each key, without credentials where that
+    is possible."""
 
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:
         """What to ask for the chunk; each answer is read on its own."""

@@ -26,6 +26,7 @@ from aurum_etl.cli.base import (
     with_json,
     with_spec,
 )
+from aurum_etl.cli.health import health
 from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.quota import quota
 from aurum_etl.cli.store import store
@@ -571,7 +572,7 @@ def simulate(
         threading.Event().wait()
 
 
-for _command in (backfill, coverage, gaps, quota, store):
+for _command in (backfill, coverage, gaps, health, quota, store):
     cli.add_command(_command)
 
 

@@ -108,8 +108,10 @@ _ALONE: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
 class StoreFile:
     """A DuckDB file that is open for the moment of a transaction."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock_seconds: float | None = None) -> None:
         self.path = path
+        self._lock_seconds = lock_seconds
+        """How long to wait for another process to let go of it; None: as long as anybody."""
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -160,10 +162,11 @@ class StoreFile:
         except OSError as error:
             raise WatermarkError(f"{self.path.parent}: cannot be created: {error.strerror}") from error
         fresh = not self.path.exists()
+        lock_seconds = LOCK_SECONDS if self._lock_seconds is None else self._lock_seconds
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_held),
             wait=tenacity.wait_random_exponential(0.005, 0.25),
-            stop=tenacity.stop_after_delay(LOCK_SECONDS),
+            stop=tenacity.stop_after_delay(lock_seconds),
             reraise=True,
         )
         try:
@@ -171,7 +174,7 @@ class StoreFile:
         except duckdb.Error as error:
             if _is_held(error):
                 raise WatermarkError(
-                    f"{self.path}: another process has held it for {LOCK_SECONDS:.0f} s: {_first_line(error)}"
+                    f"{self.path}: another process has held it for {lock_seconds:.0f} s: {_first_line(error)}"
                 ) from error
             raise self._error(error) from error
         if fresh:

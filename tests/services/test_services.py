@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import hvac
+
 from aurum_etl.settings import read_settings
 from aurum_etl.sinks.iceberg.catalog import close_catalog, open_catalog
 
@@ -32,6 +34,14 @@ def test_the_rest_catalog_answers(tmp_path: Path, rest_catalog: dict[str, str]) 
     catalog = open_catalog(read_settings({"AURUM_HOME": str(tmp_path), **rest_catalog}))
     assert catalog.list_namespaces() == []
     close_catalog(catalog)
+
+
+def test_the_vault_keeps_what_it_is_given(vault: dict[str, str]) -> None:
+    client = hvac.Client(vault["VAULT_ADDR"], token=vault["VAULT_TOKEN"])
+    client.secrets.kv.v2.create_or_update_secret("aurum", {"word": "kept"})
+    assert client.secrets.kv.v2.read_secret_version("aurum", raise_on_deleted_version=True)["data"]["data"] == {
+        "word": "kept"
+    }
 
 
 def test_the_object_store_answers(s3: dict[str, str]) -> None:

@@ -28,7 +28,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import Adapter, Ask
+from aurum_etl.adapters.base import Adapter, Ask, Trial
 from aurum_etl.adapters.caiso import load, oasis, power, prices, reserves
 from aurum_etl.archive import Request
 from aurum_etl.errors import SourceChanged
@@ -58,6 +58,25 @@ class Caiso(Adapter):
     allowance = allowance(500_000, 500, concurrent=3, pace=12, priority=1)
     manners = Manners(busy_seconds=oasis.busy_seconds, nothing_there=frozenset({404}))
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS)
+    # An hour of load is 35 lines.
+    trials = (
+        Trial(
+            load.LOAD_ACTUAL,
+            Request(
+                iso,
+                "SingleZip",
+                (
+                    ("resultformat", "6"),
+                    ("queryname", "SLD_FCST"),
+                    ("version", "1"),
+                    ("market_run_id", "ACTUAL"),
+                    ("startdatetime", "20260714T19:00-0000"),
+                    ("enddatetime", "20260714T20:00-0000"),
+                ),
+            ),
+        ),
+        Trial(power.GENERATION, Request(iso, "history/20260714/fuelsource.csv", host=_OUTLOOK), "outlook"),
+    )
 
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:
         """One request; per ten named nodes; or per hour, where all nodes are had by the hour."""

@@ -56,8 +56,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import Adapter, After, Ask
+from aurum_etl.adapters.base import Adapter, After, Ask, Trial
 from aurum_etl.adapters.ercot import asking, forms, load, places, power, prices, reserves
+from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
 from aurum_etl.quota.limits import allowance
@@ -99,6 +100,24 @@ class Ercot(Adapter):
         ),
     )
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS, *places.DATASETS)
+    # One row of the public API, for which the login must give a token; the list of a few documents; the one dashboard.
+    trials = (
+        Trial(
+            reserves.DAY_AHEAD.of("api"),
+            Request(
+                iso,
+                "np4-188-cd/dam_clear_price_for_cap",
+                (("deliveryDateFrom", "2026-07-14"), ("deliveryDateTo", "2026-07-14"), ("size", "1"), ("page", "1")),
+            ),
+        ),
+        Trial(
+            places.POINTS,
+            Request(iso, "misapp/servlets/IceDocListJsonWS", (("reportTypeId", "10008"),), host=asking.MIS),
+            "mis",
+            parameters={forms.LISTED: "yes"},
+        ),
+        Trial(power.GENERATION, Request(iso, "fuel-mix.json", host=asking.DASHBOARDS), "dashboards"),
+    )
 
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:
         """The first page of a query, or a list of documents, for each report."""

@@ -37,7 +37,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from aurum_etl.adapters.base import Adapter, After, Ask
+from aurum_etl.adapters.base import Adapter, After, Ask, Trial
 from aurum_etl.adapters.isone import forms, load, places, power, prices, reserves
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
@@ -88,6 +88,11 @@ class Isone(Adapter):
         *power.DATASETS,
         *reserves.DATASETS,
         *places.DATASETS,
+    )
+    # A day of the system is 24 rows. Of the website, where reports have megabytes, the page in front of the forecasts.
+    trials = (
+        Trial(load.HOURLY, Request(iso, "hourlysysload/day/20260714.json")),
+        Trial(power.RENEWABLES, Request(iso, _DOOR, host=forms.WWW), "www", reads=False),
     )
 
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:

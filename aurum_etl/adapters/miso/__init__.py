@@ -37,7 +37,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from aurum_etl.adapters.base import Adapter, After, Ask
+from aurum_etl.adapters.base import Adapter, After, Ask, Trial
 from aurum_etl.adapters.miso import forms, load, places, power, prices, reserves
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
@@ -94,6 +94,32 @@ class Miso(Adapter):
         *power.DATASETS,
         *reserves.DATASETS,
         *places.DATASETS,
+    )
+    trials = (
+        # Files have a megabyte; one that never was is refused at once, by who would have had it.
+        Trial(prices.LMP_DAY_AHEAD, Request(iso, "20000101_da_expost_lmp.csv")),
+        Trial(power.RENEWABLES, Request(iso, "WindSolar/getwindforecast", host=forms.PUBLIC), "public"),
+        # Each product has a key of its own: a day of one node, and a day of four regions.
+        Trial(
+            prices.LMP_DAY_AHEAD.of("api"),
+            Request(
+                iso,
+                "pricing/v1/day-ahead/2026-07-14/lmp-expost",
+                (("node", "MINN.HUB"), (_PAGE, "1")),
+                host=forms.API,
+            ),
+            "pricing",
+        ),
+        Trial(
+            load.LOAD_ACTUAL,
+            Request(
+                iso,
+                "lgi/v1/real-time/2026-07-14/demand/actual",
+                (("geoResolution", "region"), ("timeResolution", "hourly"), (_PAGE, "1")),
+                host=forms.API,
+            ),
+            "load",
+        ),
     )
 
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:

@@ -31,7 +31,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import Adapter, After, Ask
+from aurum_etl.adapters.base import Adapter, After, Ask, Trial
 from aurum_etl.adapters.pjm import dataminer, load, nodes, power, prices, reserves
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
@@ -60,6 +60,8 @@ class Pjm(Adapter):
         access="PJM_API_KEY holds a subscription key: register at https://apiportal.pjm.com and subscribe to Data Miner"
     )
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS, *nodes.DATASETS)
+    # One row of the list of nodes.
+    trials = (Trial(nodes.NODES, Request(iso, "pnode", (("startRow", "1"), ("rowCount", "1")))),)
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now

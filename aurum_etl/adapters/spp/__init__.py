@@ -41,8 +41,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import Adapter, Ask
+from aurum_etl.adapters.base import Adapter, Ask, Trial
 from aurum_etl.adapters.spp import files, load, power, prices, reserves
+from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
 from aurum_etl.quota.limits import allowance
@@ -69,6 +70,13 @@ class Spp(Adapter):
         access="the portal needs no key, and refuses some addresses outside the United States",
     )
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS)
+    # A day of five reserve zones.
+    trials = (
+        Trial(
+            reserves.DATASETS[0],
+            Request(iso, "file-browser-api/download/da-mcp", (("path", "/2026/07/DA-MCP-202607140100.csv"),)),
+        ),
+    )
 
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:
         """A file per report and whatever it is a file of."""

@@ -43,6 +43,7 @@ _ADVICE: dict[int | str | None, str] = {
 """What to do, by the number of an operating system's error or the name of one of SQLite's."""
 _ADVICE_BY_WORD = {
     "NoSuchBucket": "make the bucket of AURUM_ICEBERG_WAREHOUSE, or name another",
+    "bucket does not exist": "make the bucket of AURUM_ICEBERG_WAREHOUSE, or name another",
     "ACCESS_DENIED": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and their rights to the bucket",
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "password authentication failed": "check the user and the password in AURUM_ICEBERG_URI",

@@ -148,7 +148,7 @@ def make_topic(brokers: Mapping[str, str], topic: str, partitions: int, **option
     return True
 
 
-def registry_client(registry: Mapping[str, str]) -> Any:
+def registry_client(registry: Mapping[str, Any]) -> Any:
     """A client of the schema registry, as a context."""
     from confluent_kafka.schema_registry import SchemaRegistryClient
 

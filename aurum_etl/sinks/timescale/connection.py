@@ -78,13 +78,13 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
-def with_defaults(dsn: str) -> str:
+def with_defaults(dsn: str, seconds: int = _CONNECT_SECONDS) -> str:
     """Give up on a host that does not answer, unless the connection says how long to wait."""
     if "connect_timeout" in dsn:
         return dsn
     if "://" in dsn:
-        return f"{dsn}{'&' if '?' in dsn else '?'}connect_timeout={_CONNECT_SECONDS}"
-    return f"{dsn} connect_timeout={_CONNECT_SECONDS}"
+        return f"{dsn}{'&' if '?' in dsn else '?'}connect_timeout={seconds}"
+    return f"{dsn} connect_timeout={seconds}"
 
 
 def quoted(text: str) -> str:

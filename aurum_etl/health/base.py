@@ -1,0 +1,227 @@
+"""What a probe is and what comes of it, and how all of them are made at once, each no longer than it may take."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, AurumError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from aurum_etl.settings import Settings
+
+_LONGEST = 600
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+_PASSWORD_WORD = re.compile(r"\bpassword\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)")
+
+
+class Kind(StrEnum):
+    """On whose side it is."""
+
+    SOURCE = "source"
+    STORE = "store"
+    MACHINE = "machine"
+    """What runs need of the machine whatever they load: home, disk, the record of what is done, Vault."""
+
+
+class State(StrEnum):
+    """What came of a probe."""
+
+    OK = "ok"
+    FAILED = "failed"
+    WAITING = "waiting"
+    """Its turn has not come: nothing was asked, and nothing is wrong."""
+    NOT_CONFIGURED = "not configured"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing that was looked at."""
+
+    name: str
+    """`caiso`, `caiso.outlook`, `iceberg`."""
+    kind: Kind
+    asked: str
+    """What was asked, and where."""
+    state: State
+    seconds: float
+    """How long it took, without the wait for its turn."""
+    reason: str
+    """In one line what was found; or what is wrong, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look has brought."""
+
+    state: State
+    reason: str
+
+
+class Watch:
+    """How long one look has taken. What waits for its turn is not late yet."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.stop = threading.Event()
+        """Set when nobody waits for it any longer."""
+        self.waits_for = ""
+        """What it waits for; empty while it is under way."""
+        self._since = time.monotonic()
+
+    @property
+    def within_seconds(self) -> float:
+        """What a client may take at most, so that it says itself what kept it."""
+        return self.seconds * 0.8
+
+    @property
+    def passed_seconds(self) -> float:
+        """Since it has begun, or had its turn."""
+        return time.monotonic() - self._since
+
+    @property
+    def left_seconds(self) -> float:
+        """Until it is cut."""
+        return self.seconds - self.passed_seconds
+
+    @contextmanager
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """Time does not count for what is asked afterwards."""
+        self.waits_for = what
+        yield
+        self._since = time.monotonic()
+        self.waits_for = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at."""
+
+    name: str
+    kind: Kind
+    asked: str
+    look: Callable[[Watch], Found | str]
+    """Asks, and says what it found; a line alone means that all is well.
+
+    Raises: AurumError if it is not, with what to do.
+    """
+    advice: str
+    """What to do where no answer comes in time."""
+    modules: tuple[str, ...] = ()
+    """What it needs, and would take time that does not count."""
+
+
+def known(found: Found) -> Callable[[Watch], Found]:
+    """A look at what is known without looking."""
+    return lambda _: found
+
+
+def made(checks: Sequence[Check], seconds: float, settings: Settings) -> tuple[Probe, ...]:
+    """All of them, at once and in their order; each is cut after that many seconds.
+
+    Threads that are cut are left behind: each ends with its client's own limits, or with the process.
+    """
+    for module in dict.fromkeys(module for check in checks for module in check.modules):
+        import_module(module)
+    ended: SimpleQueue[tuple[int, Found, float]] = SimpleQueue()
+    watches = {number: Watch(seconds) for number in range(len(checks))}
+    for number, check in enumerate(checks):
+        threading.Thread(target=_look, args=(number, check, watches[number], ended), daemon=True).start()
+    results: dict[int, tuple[Found, float]] = {}
+    while len(results) < len(checks):
+        under_way = {number: watch for number, watch in watches.items() if number not in results}
+        try:
+            number, found, took = ended.get(timeout=max(min(each.left_seconds for each in under_way.values()), 0.001))
+            results.setdefault(number, (found, took))
+        except Empty:
+            for number, watch in under_way.items():
+                if watch.left_seconds <= 0:
+                    results[number] = _cut(checks[number], watch)
+    secrets = _secrets(settings)
+    return tuple(
+        Probe(
+            check.name,
+            check.kind,
+            one_line(check.asked, secrets),
+            results[number][0].state,
+            round(results[number][1], 3),
+            one_line(results[number][0].reason, secrets),
+        )
+        for number, check in enumerate(checks)
+    )
+
+
+def _look(number: int, check: Check, watch: Watch, ended: SimpleQueue[tuple[int, Found, float]]) -> None:
+    try:
+        found = check.look(watch)
+        if isinstance(found, str):
+            found = Found(State.OK, found)
+    except AurumError as error:
+        found = Found(State.FAILED, str(error))
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one look must neither hide nor stop the others
+        found = Found(State.FAILED, f"{type(error).__name__}: {error}; {check.advice}")
+    ended.put((number, found, watch.passed_seconds))
+
+
+def _cut(check: Check, watch: Watch) -> tuple[Found, float]:
+    watch.stop.set()
+    if watch.waits_for:
+        return Found(State.WAITING, f"waits for {watch.waits_for}: it has not come in {watch.seconds:g} s"), 0.0
+    return Found(State.FAILED, f"no answer in {watch.seconds:g} s; {check.advice}"), watch.passed_seconds
+
+
+def exit_code(probes: Iterable[Probe]) -> int:
+    """0 if all is well; 5 where only sources fail, 6 where only stores do, else 1."""
+    failed = {each.kind for each in probes if each.state is State.FAILED}
+    if not failed:
+        return EXIT_OK
+    return {frozenset({Kind.SOURCE}): EXIT_SOURCE, frozenset({Kind.STORE}): EXIT_SINK}.get(
+        frozenset(failed), EXIT_CHUNK_FAILED
+    )
+
+
+def one_line(text: str, secrets: Sequence[str]) -> str:
+    """The text in one line that anybody may see."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    text = " ".join(_USER_INFO.sub("…@", text).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """All that the settings hold and nobody may see, in any spelling, the longest first: one may be part of another."""
+    found = [key.strip() for value in settings.credentials.values() for key in (value, *value.split(","))]
+    found += [settings.kafka.get(name, "") for name in ("sasl.password", "ssl.key.password")]
+    for pair in (settings.registry.get("basic.auth.user.info", ""), settings.catalog.get("credential", "")):
+        found += [pair, pair.partition(":")[2]]
+    names = ("token", "s3.access-key-id", "s3.secret-access-key", "s3.session-token")
+    found += [settings.catalog.get(name, "") for name in names]
+    addresses = [
+        settings.timescale,
+        settings.catalog.get("uri"),
+        settings.catalog.get("s3.endpoint"),
+        settings.registry.get("url"),
+        settings.vault,
+        *settings.bases.values(),
+    ]
+    for address in filter(None, addresses):
+        found += [_password_of(address), *(word.strip("'") for word in _PASSWORD_WORD.findall(address))]
+    spellings = {form for each in found if each for form in (each, unquote(each), quote(each, safe=""))}
+    return sorted(spellings, key=len, reverse=True)
+
+
+def _password_of(address: str) -> str:
+    try:
+        return urlsplit(address).password or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,199 @@
+"""The ISOs: each host is asked the smallest thing that it has, as a run would ask it, when it is its turn."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlencode, urlsplit
+from zoneinfo import ZoneInfo
+
+from aurum_etl import adapters
+from aurum_etl.chunk import Chunk
+from aurum_etl.equipment import budget, source
+from aurum_etl.errors import (
+    AurumError,
+    NoData,
+    QuotaSpent,
+    SourceChanged,
+    SourceError,
+    SourceUnavailable,
+    SourceUnreachable,
+    SpecError,
+)
+from aurum_etl.health.base import Check, Found, Kind, State, known
+from aurum_etl.manners import NothingThere
+from aurum_etl.quota import LIVE
+from aurum_etl.runner import Flags, fit_out
+from aurum_etl.spec import Source as Asking
+from aurum_etl.spec import Spec
+from aurum_etl.window import market_day
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from aurum_etl.adapters.base import Adapter, Trial
+    from aurum_etl.archive import Answer
+    from aurum_etl.equipment import Equipment
+    from aurum_etl.health.base import Watch
+    from aurum_etl.quota import Budget
+    from aurum_etl.settings import Settings
+
+CHUNK = "health"
+"""What stands in the archive in the place of a chunk's key."""
+
+
+class Breaker(Protocol):
+    """What is known of a host without asking it."""
+
+    @property
+    def host(self) -> str:
+        """As it stands in addresses, with its port if that has one."""
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when nobody asks it; None where anybody may."""
+
+
+def checks(settings: Settings, specs: Sequence[Spec], breakers: Sequence[Breaker] | None) -> list[Check]:
+    """A check for each host and key, or for those that the specs need; where there are breakers, none of them asks."""
+    if not specs:
+        return [
+            _check(settings, adapter, trial, None, State.NOT_CONFIGURED, breakers)
+            for adapter in adapters.adapters()
+            for trial in adapter.trials
+        ]
+    # One that several specs need is asked once, at the pace of the first.
+    found: dict[str, Check] = {}
+    for spec in specs:
+        adapter = adapters.adapter(adapters.dataset(spec.dataset).iso)
+        pace = spec.source.requests_per_minute
+        for trial in trials_of(spec, adapter):
+            check = _check(settings, adapter, trial, pace, State.FAILED, breakers)
+            found.setdefault(check.name, check)
+    return list(found.values())
+
+
+def trials_of(spec: Spec, adapter: Adapter) -> list[Trial]:
+    """The trials of the hosts that the spec's feed asks, with its credentials."""
+    dataset = spec.chosen(adapters.dataset(spec.dataset))
+    day = dataset.latest_complete_day(datetime.now(UTC), ZoneInfo(dataset.timezone))
+    chunk = Chunk(dataset.key, spec.selection, market_day(day, dataset.timezone))
+    hosts = {ask.request.host for ask in adapter.asks(dataset, chunk)}
+    return [
+        trial
+        for trial in adapter.trials
+        if trial.request.host in hosts and trial.dataset.feed.credentials == dataset.feed.credentials
+    ]
+
+
+def _check(
+    settings: Settings,
+    adapter: Adapter,
+    trial: Trial,
+    pace: float | None,
+    missing: State,
+    breakers: Sequence[Breaker] | None,
+) -> Check:
+    """The check of one host; without its credentials, what is missing."""
+    request, dataset = trial.request, trial.dataset
+    base = settings.addresses(adapter.iso, adapter.bases)[request.host]
+    query = f"?{urlencode(request.query, safe=',:/')}" if request.query else ""
+    asking = Asking(feed=dataset.feed.name, attempts=1, requests_per_minute=pace)
+    sent = f"{request.method} {base}/{request.path}{query}"
+    check = partial(
+        Check,
+        name=".".join(filter(None, (adapter.iso.slug, trial.of))),
+        kind=Kind.SOURCE,
+        advice=(
+            f"check the network or HTTPS_PROXY, and where {adapter.iso.base_variable(request.host)} points; or try later"
+        ),
+    )
+    try:
+        equipment = fit_out(Spec(dataset=dataset.key, source=asking), Flags(), settings).equipment
+    except SpecError as error:
+        return check(asked=sent, look=known(Found(missing, str(error))))
+    if breakers is not None:
+        host = urlsplit(base).netloc.rpartition("@")[2]
+        return check(asked=f"the circuit breaker of {host}", look=known(_unasked(host, breakers)))
+    return check(
+        asked=sent,
+        look=lambda watch: _asked(watch, settings, adapter, trial, equipment),
+        modules=("httpx", "aurum_etl.decode", "polars"),
+    )
+
+
+def _unasked(host: str, breakers: Sequence[Breaker]) -> Found:
+    """What is known of the host without asking it."""
+    until = next((each.until for each in breakers if each.host == host), None)
+    if until is None:
+        return Found(State.OK, "closed: whoever asks is not held back")
+    return Found(
+        State.FAILED,
+        f"open until {_instant(until)}, since so many requests have failed: wait, or see what the ISO announces",
+    )
+
+
+def _asked(watch: Watch, settings: Settings, adapter: Adapter, trial: Trial, equipment: Equipment) -> Found | str:
+    """Send the request when it is its turn, and read the answer as a run would."""
+
+    def read(answer: Answer) -> int:
+        ask = trial.ask
+        if not ask.reads:
+            return 0
+        where = answer.request.describe()
+        try:
+            return sum(
+                each.num_rows for each in adapter.batches(ask.report, answer.body, where, settings.response_max_bytes)
+            )
+        except NoData:
+            return 0
+
+    try:
+        with (
+            budget(equipment, settings, LIVE) as turns,
+            source(equipment, settings, _Turn(turns, watch, equipment.host), watch.stop) as download,
+        ):
+            fetched = download.get(trial.request, read, chunk_key=CHUNK)
+    except NothingThere as nothing:
+        # Who says that there is nothing, is there.
+        return f"it answers with status {nothing.answer.status}"
+    except QuotaSpent as spent:
+        until = f" until {_instant(spent.until)}" if spent.until else ""
+        return Found(State.WAITING, f"waits for its turn{until}: {spent}")
+    except SourceError as error:
+        raise _advised(error) from error
+    told = f"{fetched.value} rows in {fetched.answer.size:,} bytes" if trial.reads else f"{fetched.answer.size:,} bytes"
+    return f"it answers: {told}"
+
+
+class _Turn:
+    """A budget whose waits do not count as slowness of the ISO."""
+
+    def __init__(self, turns: Budget, watch: Watch, host: str) -> None:
+        self._turns = turns
+        self._watch = watch
+        self._host = host
+
+    def wait(self, stop: threading.Event) -> None:
+        """See `Budget.wait`."""
+        with self._watch.waiting_for(f"its turn, since others ask {self._host}"):
+            self._turns.wait(stop)
+
+    def close(self) -> None:
+        """See `Budget.close`: whose it is, closes it."""
+
+
+def _advised(error: SourceError) -> AurumError:
+    """The same with what to do, where it does not say that itself."""
+    if isinstance(error, SourceUnavailable) and not isinstance(error, SourceUnreachable):
+        after = f" in {error.wait_seconds:.0f} s" if error.wait_seconds else " later"
+        return SourceUnavailable(f"{error}; try again{after}")
+    if isinstance(error, SourceChanged):
+        return SourceChanged(f"{error}; it is not what the ISO documents: look at the answer in the archive")
+    return error
+
+
+def _instant(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
