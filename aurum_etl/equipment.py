@@ -85,7 +85,7 @@ class Equipment:
             urgency=urgency,
             priority=self.priority,
             longest_wait_seconds=self.longest_wait_seconds,
-            breaker=BreakerRule() if self.paced else QUICK_RULE,
+            breaker=(BreakerRule() if self.paced else QUICK_RULE).resting(spec.quota.rest_seconds),
             records=round(records),
             bytes=round(records * BYTES_PER_ROW),
             origin=self.origin.value,

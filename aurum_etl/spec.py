@@ -80,6 +80,8 @@ class QuotaSpec(_Block):
     priority: Annotated[int, Field(ge=0, le=9)] | None = None
     """Which dataset's requests go first where several wait for the same host: the lower number; runs go before backfills
     whatever it is."""
+    rest_seconds: Annotated[float, Field(gt=0)] | None = None
+    """For how long a host is left alone after too many failures, at first; by default 30."""
     longest_wait_minutes: Annotated[float, Field(gt=0)] | None = None
     """What would have to wait longer for its turn is postponed; by default as long as the profile says."""
 

@@ -7,10 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from aurum_etl.chunk import ALL
 from aurum_etl.errors import UsageError
 from aurum_etl.health import Kind, Probe, State, exit_code, probe
 from aurum_etl.health.sources import trials_of
+from aurum_etl.quota import BreakerRule, Call, Reply, Terms, ledger_of
 from aurum_etl.runner import Flags, run
 from aurum_etl.settings import Settings, read_settings
 from aurum_etl.simulator import Fault, Simulator
@@ -205,23 +207,19 @@ def test_credentials_that_are_refused_name_their_variables(home: Home, simulator
     assert "not-the-password" not in found.reason
 
 
-@dataclass(frozen=True)
-class Open:
-    """A circuit breaker that is open."""
-
-    host: str
-    until: datetime | None
-
-
 def test_offline_asks_no_iso_and_tells_of_breakers(home: Home, simulator: Simulator) -> None:
-    until = datetime(2026, 11, 25, 12, tzinfo=UTC)
-    portal = simulator.env["AURUM_SPP_BASE"].split("/")[2]
     settings = home.settings(simulator.env)
-    probes = probe(settings, only=["spp", "pjm"], offline=True, breakers=[Open("other.example", until)])
+    probes = probe(settings, only=["spp", "pjm"], offline=True)
     assert [each.state for each in probes] == [State.OK, State.OK]
-    probes = probe(settings, only=["spp"], offline=True, breakers=[Open(portal, until)])
-    assert probes[0].state is State.FAILED
-    assert "open until 2026-11-25T12:00:00Z" in probes[0].reason
+    portal = f"SPP {simulator.env['AURUM_SPP_BASE'].split('/')[2]}"
+    with closing(ledger_of(settings)) as ledger:
+        budget = ledger.budget(Terms("spp_lmp", breaker=BreakerRule(failures=1)))
+        reserved = budget.reserve(Call(portal, "GET", "url"), threading.Event())
+        reserved.received(Reply(503, 0, "", 0.1, 0.1, "busy", healthy=False))
+        (breaker,) = ledger.breakers()
+    spp, pjm = sorted(probe(settings, only=["spp", "pjm"], offline=True), key=lambda each: each.name, reverse=True)
+    assert (spp.state, pjm.state) == (State.FAILED, State.OK)
+    assert f"open until {breaker.until:%Y-%m-%dT%H:%M:%SZ}" in spp.reason
     assert simulator.log == []
 
 

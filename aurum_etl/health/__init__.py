@@ -15,13 +15,13 @@ from aurum_etl import adapters
 from aurum_etl.errors import UsageError, listed
 from aurum_etl.health import machine, sources, stores
 from aurum_etl.health.base import Kind, Probe, State, exit_code, made
+from aurum_etl.quota import breakers
 from aurum_etl.spec import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from aurum_etl.health.sources import Breaker
     from aurum_etl.settings import Settings
 
 __all__ = ["Kind", "Probe", "State", "exit_code", "probe"]
@@ -34,12 +34,11 @@ def probe(
     only: Sequence[str] = (),
     offline: bool = False,
     timeout_seconds: float = 10.0,
-    breakers: Sequence[Breaker] = (),
 ) -> tuple[Probe, ...]:
     """What the settings name, or exactly what those specs need, in which case nothing of it may be missing.
 
     `only` names some of it: `caiso` for all of CAISO's hosts, `caiso.outlook` for one. With `offline` no ISO is asked,
-    and what `breakers` know of its hosts is told instead.
+    and how the circuit breakers of its hosts stand is told instead.
 
     Twice:  the second time asks again; what a look writes, it has taken back.
     Raises: SpecError if a spec or a setting cannot be read; UsageError if a name of `only` is none.
@@ -48,7 +47,7 @@ def probe(
     checks = [
         *machine.checks(settings, demanded=bool(loaded)),
         *stores.checks(settings, loaded),
-        *sources.checks(settings, loaded, breakers if offline else None),
+        *sources.checks(settings, loaded, breakers(settings) if offline else None),
     ]
     names = [each.name for each in checks]
     for name in only:

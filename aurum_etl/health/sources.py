@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from aurum_etl import adapters
@@ -23,10 +23,10 @@ from aurum_etl.errors import (
 )
 from aurum_etl.health.base import Check, Found, Kind, State, known
 from aurum_etl.manners import NothingThere
-from aurum_etl.quota import LIVE
+from aurum_etl.quota import LIVE, BreakerState
 from aurum_etl.runner import Flags, fit_out
+from aurum_etl.spec import QuotaSpec, Spec
 from aurum_etl.spec import Source as Asking
-from aurum_etl.spec import Spec
 from aurum_etl.window import market_day
 
 if TYPE_CHECKING:
@@ -37,40 +37,27 @@ if TYPE_CHECKING:
     from aurum_etl.archive import Answer
     from aurum_etl.equipment import Equipment
     from aurum_etl.health.base import Watch
-    from aurum_etl.quota import Budget
+    from aurum_etl.quota import Budget, Call, HostBreaker, Reservation
     from aurum_etl.settings import Settings
 
 CHUNK = "health"
 """What stands in the archive in the place of a chunk's key."""
 
 
-class Breaker(Protocol):
-    """What is known of a host without asking it."""
-
-    @property
-    def host(self) -> str:
-        """As it stands in addresses, with its port if that has one."""
-
-    @property
-    def until(self) -> datetime | None:
-        """Until when nobody asks it; None where anybody may."""
-
-
-def checks(settings: Settings, specs: Sequence[Spec], breakers: Sequence[Breaker] | None) -> list[Check]:
+def checks(settings: Settings, specs: Sequence[Spec], breakers: Sequence[HostBreaker] | None) -> list[Check]:
     """A check for each host and key, or for those that the specs need; where there are breakers, none of them asks."""
     if not specs:
         return [
-            _check(settings, adapter, trial, None, State.NOT_CONFIGURED, breakers)
+            _check(settings, adapter, trial, QuotaSpec(), State.NOT_CONFIGURED, breakers)
             for adapter in adapters.adapters()
             for trial in adapter.trials
         ]
-    # One that several specs need is asked once, at the pace of the first.
+    # One that several specs need is asked once, under the quota of the first.
     found: dict[str, Check] = {}
     for spec in specs:
         adapter = adapters.adapter(adapters.dataset(spec.dataset).iso)
-        pace = spec.source.requests_per_minute
         for trial in trials_of(spec, adapter):
-            check = _check(settings, adapter, trial, pace, State.FAILED, breakers)
+            check = _check(settings, adapter, trial, spec.quota, State.FAILED, breakers)
             found.setdefault(check.name, check)
     return list(found.values())
 
@@ -92,15 +79,15 @@ def _check(
     settings: Settings,
     adapter: Adapter,
     trial: Trial,
-    pace: float | None,
+    quota: QuotaSpec,
     missing: State,
-    breakers: Sequence[Breaker] | None,
+    breakers: Sequence[HostBreaker] | None,
 ) -> Check:
     """The check of one host; without its credentials, what is missing."""
     request, dataset = trial.request, trial.dataset
     base = settings.addresses(adapter.iso, adapter.bases)[request.host]
     query = f"?{urlencode(request.query, safe=',:/')}" if request.query else ""
-    asking = Asking(feed=dataset.feed.name, attempts=1, requests_per_minute=pace)
+    asking = Asking(feed=dataset.feed.name, attempts=1)
     sent = f"{request.method} {base}/{request.path}{query}"
     check = partial(
         Check,
@@ -111,11 +98,11 @@ def _check(
         ),
     )
     try:
-        equipment = fit_out(Spec(dataset=dataset.key, source=asking), Flags(), settings).equipment
+        equipment = fit_out(Spec(dataset=dataset.key, source=asking, quota=quota), Flags(), settings).equipment
     except SpecError as error:
         return check(asked=sent, look=known(Found(missing, str(error))))
     if breakers is not None:
-        host = urlsplit(base).netloc.rpartition("@")[2]
+        host = equipment.hosts[request.host]
         return check(asked=f"the circuit breaker of {host}", look=known(_unasked(host, breakers)))
     return check(
         asked=sent,
@@ -124,14 +111,15 @@ def _check(
     )
 
 
-def _unasked(host: str, breakers: Sequence[Breaker]) -> Found:
+def _unasked(host: str, breakers: Sequence[HostBreaker]) -> Found:
     """What is known of the host without asking it."""
-    until = next((each.until for each in breakers if each.host == host), None)
-    if until is None:
+    found = next((each for each in breakers if each.host == host), None)
+    if found is None or found.state is BreakerState.CLOSED:
         return Found(State.OK, "closed: whoever asks is not held back")
+    until = f" until {_instant(found.until)}" if found.until else ", and one request at a time is tried"
     return Found(
         State.FAILED,
-        f"open until {_instant(until)}, since so many requests have failed: wait, or see what the ISO announces",
+        f"{found.state}{until}, since so many requests have failed: wait, or see what the ISO announces",
     )
 
 
@@ -153,9 +141,9 @@ def _asked(watch: Watch, settings: Settings, adapter: Adapter, trial: Trial, equ
     try:
         with (
             budget(equipment, settings, LIVE) as turns,
-            source(equipment, settings, _Turn(turns, watch, equipment.host), watch.stop) as download,
+            source(equipment, settings, _Turn(turns, watch), watch.stop) as download,
         ):
-            fetched = download.get(trial.request, read, chunk_key=CHUNK)
+            fetched = download.get(trial.request, read, chunk_key=CHUNK, records=int)
     except NothingThere as nothing:
         # Who says that there is nothing, is there.
         return f"it answers with status {nothing.answer.status}"
@@ -171,15 +159,14 @@ def _asked(watch: Watch, settings: Settings, adapter: Adapter, trial: Trial, equ
 class _Turn:
     """A budget whose waits do not count as slowness of the ISO."""
 
-    def __init__(self, turns: Budget, watch: Watch, host: str) -> None:
+    def __init__(self, turns: Budget, watch: Watch) -> None:
         self._turns = turns
         self._watch = watch
-        self._host = host
 
-    def wait(self, stop: threading.Event) -> None:
-        """See `Budget.wait`."""
-        with self._watch.waiting_for(f"its turn, since others ask {self._host}"):
-            self._turns.wait(stop)
+    def reserve(self, call: Call, stop: threading.Event) -> Reservation:
+        """See `Budget.reserve`."""
+        with self._watch.waiting_for(f"its turn, since others ask {call.host}"):
+            return self._turns.reserve(call, stop)
 
     def close(self) -> None:
         """See `Budget.close`: whose it is, closes it."""

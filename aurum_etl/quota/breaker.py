@@ -35,6 +35,14 @@ class BreakerRule:
     probe_seconds: float = 15.0
     """When others look again while a probe is out."""
 
+    def resting(self, seconds: float | None) -> BreakerRule:
+        """The same with another first rest, and all else in proportion; None changes nothing."""
+        if seconds is None:
+            return self
+        share = seconds / self.rest_seconds
+        longest, probe = self.longest_rest_seconds * share, self.probe_seconds * share
+        return replace(self, rest_seconds=seconds, longest_rest_seconds=longest, probe_seconds=probe)
+
 
 QUICK_RULE = BreakerRule(rest_seconds=0.5, longest_rest_seconds=4.0, probe_seconds=0.5)
 """For a source that has nobody to protect, such as the simulator."""

@@ -218,7 +218,7 @@ def _spec(folder: Path, key: str) -> Path:
     path = folder / f"{key}.yaml"
     path.write_text(
         f"dataset: {key}\nsource: {{{FEEDS[key]}, concurrent_chunks: {CONCURRENT_CHUNKS}}}\n"
-        f"quota: {{requests_per_minute: {REQUESTS_PER_MINUTE}, burst: 1}}\n"
+        f"quota: {{requests_per_minute: {REQUESTS_PER_MINUTE}, burst: 1, rest_seconds: 1}}\n"
     )
     return path
 
