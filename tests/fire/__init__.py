@@ -22,6 +22,7 @@ from aurum_etl import adapters
 from aurum_etl.archive import Archive
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.contracts.base import LINEAGE
+from aurum_etl.quota import tables
 from aurum_etl.reload import Reload, begin, go_on, planned, resumption
 from aurum_etl.runner import Flags
 from aurum_etl.settings import read_settings
@@ -53,7 +54,7 @@ FEEDS: dict[str, str] = {
     "caiso_lmp": "nodes: [TH_NP15_GEN-APND, TH_SP15_GEN-APND]",
     "caiso_genmix": "nodes: ALL",
     "ercot_asm": "feed: archive, chunk_days: 2",
-    "isone_load": "chunk_days: 2",
+    "isone_asm": "nodes: ALL",
     "miso_asm": "chunk_days: 2",
     "pjm_load": "nodes: ALL",
     "spp_lmp": "nodes: [SPPNORTH_HUB, SPPSOUTH_HUB]",
@@ -246,4 +247,9 @@ def wrong(fire: Month, calm: Month) -> list[str]:
             found.append(f"iso.{contract.kind}: {len(rows)} rows, and not the {len(wanted)} of a calm month")
     found += [f"{each['iso']} {each['host']} {each['path']}: {each['violation']}" for each in fire.violations]
     found += [f"archive: {each} is damaged" for each in Archive(fire.settings.home / "archive").damaged()]
+    # What was reserved is settled, and whatever the ISOs were asked is on record.
+    requests = tables(fire.settings)["requests"].to_pylist()
+    found += [f"{each['url']}: was never settled" for each in requests if not each["is_settled"]]
+    if len(requests) < len(fire.log):
+        found.append(f"{len(requests)} requests are on record, and the ISOs were asked {len(fire.log)} times")
     return found
