@@ -52,6 +52,9 @@ _OF_A_RUN = (
         "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
     ),
     click.option(
+        "--reload", "reloads", is_flag=True, help="Load again even what is unchanged, and in the stores already."
+    ),
+    click.option(
         "--profile",
         type=click.Choice(["development", "production"]),
         help="Keep the ISO's limits (production) or wait for nothing; by default the latter on loopback only.",
@@ -84,6 +87,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
         sink_kinds: tuple[str, ...],
         overrides: tuple[str, ...],
         profile: str | None,
+        reloads: bool,
         **rest: Any,
     ) -> None:
         from aurum_etl.runner import Flags
@@ -96,6 +100,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
             sink_kinds=sink_kinds,
             overrides=overrides,
             profile=profile,
+            reloads=reloads,
         )
         command(flags=flags, **rest)
 
@@ -143,6 +148,7 @@ def receipt_document(receipt: Receipt) -> dict[str, Any]:
         "seconds": dict(receipt.seconds),
         "findings": [{"check": each.check, "count": each.count, "detail": each.detail} for each in receipt.findings],
         "error": receipt.error,
+        "unchanged_since": receipt.unchanged_since,
     }
 
 

@@ -88,6 +88,11 @@ class Answer:
     received_at: datetime
     origin: Origin
 
+    @property
+    def mark(self) -> str:
+        """Digest of question and bytes: equal only where the same was asked, and the same came."""
+        return hashlib.sha256(f"{self.request.identity} {self.sha256}".encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
