@@ -328,7 +328,8 @@ def _is_as_earlier(earlier: Receipt, workshop: Workshop, progress: _Progress) ->
     """Whether the answers are those that the earlier load was made from, and all that came of them is still there."""
     with progress.step("compare"):
         return (
-            recognition.same_bytes(earlier, progress.answers, progress.origin)
+            recognition.same_bytes(earlier, progress.answers)
+            and progress.origin is earlier.origin
             and recognition.rejected_share(earlier) <= workshop.max_rejected_share
             and workshop.quarantine.holds(earlier.chunk, earlier.ingested_at, earlier.rows_rejected)
             and recognition.is_held(earlier, scope_of(earlier.chunk, workshop.dataset), workshop.sinks)
@@ -342,15 +343,16 @@ def _has_become_as_earlier(earlier: Receipt, scope: Scope, workshop: Workshop, p
     with progress.step("compare"):
         return (
             progress.rows_rejected == earlier.rows_rejected == 0
-            and recognition.same_rows(earlier, progress.content, progress.days, progress.revision, progress.origin)
+            and (progress.origin, progress.revision) == (earlier.origin, earlier.revision)
+            and recognition.same_rows(earlier, progress.content, progress.days)
             and recognition.is_held(earlier, scope, workshop.sinks)
         )
 
 
 def _leave(earlier: Receipt, progress: _Progress) -> Outcome:
     """Leave the chunk as the stores hold it: its outcome is as before, and it is told that nothing was loaded."""
-    same_bytes = progress.content is None
-    if same_bytes:
+    if progress.content is None:
+        # Nothing was read.
         progress.revision = earlier.revision
         progress.rows_read = earlier.rows_read
         progress.rows_accepted = earlier.rows_accepted
@@ -360,8 +362,8 @@ def _leave(earlier: Receipt, progress: _Progress) -> Outcome:
         progress.content = earlier.content
     progress.written = list(earlier.written)
     progress.unchanged_since = earlier.ingested_at
-    progress.findings.append(recognition.finding(earlier, same_bytes=same_bytes))
-    logger().info("chunk.unchanged", chunk=earlier.chunk.key, rows=earlier.rows_accepted, same_bytes=same_bytes)
+    progress.findings.append(recognition.finding(earlier, progress.answers))
+    logger().info("chunk.unchanged", chunk=earlier.chunk.key, rows=earlier.rows_accepted)
     return earlier.outcome
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.chunk import Scope
     from aurum_etl.dataset import Dataset
-    from aurum_etl.receipt import Content, Day, Origin, Receipt
+    from aurum_etl.receipt import Content, Day, Receipt
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.base import Sink
     from aurum_etl.sinks.ledger import Held
@@ -92,20 +92,18 @@ class Told:
         return False
 
 
-def same_bytes(earlier: Receipt, answers: tuple[str, ...], origin: Origin) -> bool:
+def same_bytes(earlier: Receipt, answers: tuple[str, ...]) -> bool:
     """Whether the answers are those that the earlier load was made from; `answers` as in its content."""
-    return (
-        earlier.content is not None and bool(answers) and (answers, origin) == (earlier.content.answers, earlier.origin)
-    )
+    return earlier.content is not None and answers == earlier.content.answers != ()
 
 
-def same_rows(earlier: Receipt, content: Content | None, days: tuple[Day, ...], revision: str, origin: Origin) -> bool:
+def same_rows(earlier: Receipt, content: Content | None, days: tuple[Day, ...]) -> bool:
     """Whether what came has become the rows of the earlier load, and the same program made both."""
     return (
         content is not None
         and earlier.content is not None
         and (content.program, content.rows) == (earlier.content.program, earlier.content.rows)
-        and (days, revision, origin) == (earlier.days, earlier.revision, earlier.origin)
+        and days == earlier.days
     )
 
 
@@ -130,8 +128,8 @@ def is_held(earlier: Receipt, scope: Scope, stores: Sequence[Sink]) -> bool:
         return False
 
 
-def finding(earlier: Receipt, *, same_bytes: bool) -> Finding:
+def finding(earlier: Receipt, answers: tuple[str, ...]) -> Finding:
     """What a receipt tells of a chunk that was recognized."""
-    came = "the same bytes" if same_bytes else "other bytes, and the same rows,"
+    came = "the same bytes" if same_bytes(earlier, answers) else "other bytes, and the same rows,"
     detail = f"{came} as loaded {earlier.ingested_at:%Y-%m-%dT%H:%M:%SZ}, which {' and '.join(earlier.stores)} hold"
     return Finding(UNCHANGED, Severity.INFO, earlier.rows_accepted, detail)
