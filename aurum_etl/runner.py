@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from aurum_etl import adapters, executors, sinks
 from aurum_etl.adapters.base import demand_credentials, read_files
-from aurum_etl.archive import Archive
+from aurum_etl.archive import Archive, upkeep
 from aurum_etl.backfill import BYTES_PER_ROW, Plan, Planned, Reason, named_days, plan, wanted
 from aurum_etl.board import Silent
 from aurum_etl.equipment import Equipment, at_a_simulator, opened, workshop
@@ -258,9 +258,13 @@ def carry_out(
         executor = stack.enter_context(executors.executor(place, equipment, settings, urgency))
         if tasks:
             ending = execute(_with_earlier_loads(prepared, tasks), executor, book, persistence, watcher)
-    Archive(settings.private_folder("archive")).prune(
-        max_bytes=settings.archive_max_bytes, keep_days=settings.archive_keep_days, now=prepared.now
+    archive, most, days = (
+        Archive(settings.private_folder("archive")),
+        settings.archive_max_bytes,
+        settings.archive_keep_days,
     )
+    if upkeep.is_due(archive, max_bytes=most, keep_days=days, now=prepared.now):
+        upkeep.prune(archive, max_bytes=most, keep_days=days, now=prepared.now)
     return ending
 
 

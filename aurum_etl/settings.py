@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.market import Iso
 
-_MEBIBYTE = 1024 * 1024
+MEBIBYTE = 1024 * 1024
 
 # Only these: a Kafka installation's own scripts leave others, such as KAFKA_OPTS, in the environment.
 KAFKA_VARIABLES = {
@@ -125,9 +125,9 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         bases={
             name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")
         },
-        archive_max_bytes=None if max_mebibytes is None else max_mebibytes * _MEBIBYTE,
+        archive_max_bytes=None if max_mebibytes is None else max_mebibytes * MEBIBYTE,
         archive_keep_days=_whole_number(variables, "AURUM_ARCHIVE_KEEP_DAYS"),
-        response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * _MEBIBYTE,
+        response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * MEBIBYTE,
         timescale=variables.get("TIMESCALE_CONNECTION") or None,
         kafka=_named(variables, KAFKA_VARIABLES),
         topic_prefix=_prefix(variables.get("AURUM_TOPIC_PREFIX", "")),

@@ -136,6 +136,21 @@ def shortened(words: list[str], most: int = 3) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
+def bytes_as_text(size: int) -> str:
+    """Bytes in the unit that suits them."""
+    amount, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def with_unchanged(outcome: str, unchanged: bool) -> str:
+    """How a chunk ended, for people: also whether it was found to be in the stores already."""
+    return f"{outcome}, unchanged" if unchanged else outcome
+
+
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
     """A receipt as JSON has it."""
     return {
