@@ -40,7 +40,19 @@ PRIME = 2147483629
 """The largest prime below 2**31 but one: that one is of a form in which bits 31 apart would count alike."""
 FACTOR = 1103515245
 TWIST = 1540483477
-_AS_NUMBERS = (ColumnType.STRING, ColumnType.TIMESTAMP, ColumnType.DOUBLE)
+_SAID = {
+    "iso_code",
+    "iso_market",
+    "iso_market_run",
+    "iso_product",
+    "iso_interval_minutes",
+    "iso_timezone",
+    "iso_unit",
+    "iso_subject",
+    "iso_curve_role",
+    "operating_date",
+}
+"""Columns that say nothing that the series, the start of the interval or the contract does not."""
 
 
 def summed(contract: Contract) -> tuple[Column, ...]:
@@ -57,12 +69,12 @@ def summed(contract: Contract) -> tuple[Column, ...]:
 
 
 def rest_of_rows(table: pa.Table, contract: Contract) -> str:
-    """Checksum of what `summed` leaves out and is not lineage, such as names of places; the same rows have the same.
+    """Checksum of what `summed` leaves out, such as names of places, by place; the same rows have the same.
 
-    Lengths of intervals and market days are left out too, since series, start and end of an interval say them.
+    Left out as well are lineage, and what series, intervals and the contract say already.
     """
-    counted = {column.name for column in summed(contract)} | set(LINEAGE)
-    columns = [each for each in contract.columns if each.name not in counted and each.type in _AS_NUMBERS]
+    said = {column.name for column in summed(contract)} - {"iso_location_id"} | _SAID | set(LINEAGE)
+    columns = [column for column in contract.columns if column.name not in said]
     return f"{int(_terms(table, columns).sum()):016x}"
 
 

@@ -92,7 +92,7 @@ class Content:
     answers: tuple[str, ...]
     """`Answer.mark` of each answer that holds rows, sorted; none where the source had nothing for one of its requests."""
     rows: str
-    """Checksum of what `Day.checksum` leaves out: all other columns, but those that only the pipeline knows."""
+    """Checksum of what those of its days leave out, such as names of places."""
 
 
 @dataclass(frozen=True, slots=True)

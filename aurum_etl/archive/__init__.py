@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -280,8 +280,12 @@ class Archive:
 
     def bodies(self) -> dict[str, int]:
         """The bytes of every body there is, by digest."""
-        found = ((path.rpartition("/")[2], path) for path in self._files("objects", 1))
-        return {digest: Path(path).stat().st_size for digest, path in found}
+        found = {}
+        for path in self._files("objects", 1):
+            # One that was pruned in this moment is not there.
+            with suppress(FileNotFoundError):
+                found[path.rpartition("/")[2]] = os.stat(path).st_size  # noqa: PTH116 - as in `_names`
+        return found
 
     def incoming(self) -> list[Path]:
         """Bodies that are being received, or were when their process died."""
@@ -295,7 +299,7 @@ class Archive:
         """Paths of the files so many folders below; much faster than a pattern, with ten thousands of folders."""
         level = [str(self.folder / folder)]
         for _ in range(depth + 1):
-            level = [entry.path for path in level for entry in _entries(path)]
+            level = [f"{path}/{name}" for path in level for name in _names(path)]
         return level
 
     def _answer(self, request: Request, record: Record) -> Answer:
@@ -340,10 +344,9 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _entries(path: str) -> list[os.DirEntry[str]]:
+def _names(folder: str) -> list[str]:
     try:
-        with os.scandir(path) as found:
-            return list(found)
+        return os.listdir(folder)  # noqa: PTH208 - paths of ten thousands of folders take as long as the folders
     except (FileNotFoundError, NotADirectoryError):
         return []
 
