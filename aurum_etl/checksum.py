@@ -22,12 +22,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from aurum_etl.contracts import ColumnType
+from aurum_etl.contracts import LINEAGE, ColumnType
 from aurum_etl.market import Iso
 from aurum_etl.receipt import Day
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date
 
     import polars as pl
@@ -40,6 +40,19 @@ PRIME = 2147483629
 """The largest prime below 2**31 but one: that one is of a form in which bits 31 apart would count alike."""
 FACTOR = 1103515245
 TWIST = 1540483477
+_SAID = {
+    "iso_code",
+    "iso_market",
+    "iso_market_run",
+    "iso_product",
+    "iso_interval_minutes",
+    "iso_timezone",
+    "iso_unit",
+    "iso_subject",
+    "iso_curve_role",
+    "operating_date",
+}
+"""Columns that say nothing that the series, the start of the interval or the contract does not."""
 
 
 def summed(contract: Contract) -> tuple[Column, ...]:
@@ -53,6 +66,16 @@ def summed(contract: Contract) -> tuple[Column, ...]:
     wanted = [name for name in wanted if name in contract.names]
     wanted += [name for name in contract.names if name in values and name not in wanted]
     return tuple(contract.column(name) for name in wanted)
+
+
+def rest_of_rows(table: pa.Table, contract: Contract) -> str:
+    """Checksum of what `summed` leaves out, such as names of places, by place; the same rows have the same.
+
+    Left out as well are lineage, and what series, intervals and the contract say already.
+    """
+    said = {column.name for column in summed(contract)} - {"iso_location_id"} | _SAID | set(LINEAGE)
+    columns = [column for column in contract.columns if column.name not in said]
+    return f"{int(_terms(table, columns).sum()):016x}"
 
 
 def day_of_registry(scope: Scope) -> date:
@@ -76,7 +99,7 @@ def days_of_rows(table: pa.Table, scope: Scope) -> tuple[Day, ...]:
     contract = scope.contract
     if not table.num_rows:
         return ()
-    terms = _terms(table, contract)
+    terms = _terms(table, summed(contract))
     if contract.is_registry:
         return (day_of(day_of_registry(scope), len(terms), int(terms.sum())),)
     days = pl.DataFrame({"day": pl.Series(table["operating_date"]), "term": terms})
@@ -96,11 +119,10 @@ def together(days: Iterable[Day]) -> tuple[Day, ...]:
     return tuple(found[day] for day in sorted(found))
 
 
-def _terms(table: pa.Table, contract: Contract) -> pl.Series:
+def _terms(table: pa.Table, columns: Sequence[Column]) -> pl.Series:
     """One number per row."""
     import polars as pl
 
-    columns = summed(contract)
     numbers = pl.DataFrame({column.name: _numbers(table[column.name], column.type) for column in columns})
     state = pl.lit(0, pl.Int64)
     for column in columns:

@@ -235,6 +235,15 @@ class Dataset:
         return replace(self, feeds=tuple(feeds), chosen=number)
 
     @property
+    def settings(self) -> dict[str, str]:
+        """How the feed's clocks are set, where the ISO's documents leave that open: by report and field."""
+        return {
+            f"{report.name}.{name}": str(getattr(_open_to_settings(report), name))
+            for report in self.feed.reports
+            for name in report.settable
+        }
+
+    @property
     def timezone(self) -> str:
         """IANA zone of the market's calendar."""
         return self.iso.timezone
@@ -305,7 +314,11 @@ def _set(report: Report, settings: Mapping[str, str]) -> Report:
     if not own:
         return report
     if isinstance(report.clock, DeliveryInterval):
-        # What it leaves open is how its hours are told.
         hours = replace(report.clock.hours, **own)  # type: ignore[arg-type]
         return replace(report, clock=replace(report.clock, hours=hours))
     return replace(report, clock=replace(report.clock, **own))  # type: ignore[type-var]
+
+
+def _open_to_settings(report: Report) -> Clock:
+    """The clock that settings are of: what a delivery interval leaves open is how its hours are told."""
+    return report.clock.hours if isinstance(report.clock, DeliveryInterval) else report.clock

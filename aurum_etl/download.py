@@ -69,7 +69,7 @@ class GatedAuth(httpx.Auth):
     """What they go through; it stands open outside of a download."""
 
 
-def _none(_: object) -> int:
+def _none(_: object) -> int | None:
     return 0
 
 
@@ -77,9 +77,14 @@ class Source(Protocol):
     """Where answers come from: an ISO, or the archive."""
 
     def get(
-        self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str, records: Callable[[T], int] = _none
+        self,
+        request: Request,
+        accept: Callable[[Answer], T],
+        *,
+        chunk_key: str,
+        records: Callable[[T], int | None] = _none,
     ) -> Fetched[T]:
-        """An answer that `accept` accepts, with what it made of it; `records` counts what is in that.
+        """An answer that `accept` accepts, with what it made of it; `records` counts what is in that, None if nobody knows.
 
         `accept` raises SourceUnavailable where the same request may bring a better answer.
 
@@ -205,7 +210,12 @@ class Download:
         self._client.close()
 
     def get(
-        self, request: Request, accept: Callable[[Answer], T], *, chunk_key: str, records: Callable[[T], int] = _none
+        self,
+        request: Request,
+        accept: Callable[[Answer], T],
+        *,
+        chunk_key: str,
+        records: Callable[[T], int | None] = _none,
     ) -> Fetched[T]:
         """See `Source.get`; every answer is archived, whatever its status, and every request is on record."""
         tries = _Tries(time.monotonic())
@@ -235,7 +245,7 @@ class Download:
         self,
         request: Request,
         accept: Callable[[Answer], T],
-        records: Callable[[T], int],
+        records: Callable[[T], int | None],
         number: int,
         chunk_key: str,
         tries: _Tries,
@@ -382,7 +392,7 @@ class Replay:
         accept: Callable[[Answer], T],
         *,
         chunk_key: str,
-        records: Callable[[T], int] = _none,  # noqa: ARG002
+        records: Callable[[T], int | None] = _none,  # noqa: ARG002
     ) -> Fetched[T]:
         """See `Source.get`; Raises also ArchiveError, if the archive has no whole answer to the request."""
         logger().debug("request.replayed", request=request.describe(), chunk=chunk_key)

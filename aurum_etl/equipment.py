@@ -152,20 +152,24 @@ def source(equipment: Equipment, settings: Settings, turns: Budget, stop: thread
     dataset = equipment.dataset
     adapter, archive = adapters.adapter(dataset.iso), Archive(settings.private_folder("archive"))
     if equipment.replay:
-        yield Replay(archive, simulated=equipment.simulated, manners=adapter.manners)
+        with archive.in_use(whole=True):
+            yield Replay(archive, simulated=equipment.simulated, manners=adapter.manners)
         return
     credentials = settings.credentials if equipment.credentials is None else equipment.credentials
     patience = replace(Patience() if equipment.paced else QUICK, attempts=equipment.spec.source.attempts)
-    with Download(
-        equipment.bases,
-        equipment.origin,
-        archive,
-        budget=turns,
-        hosts=equipment.hosts,
-        patience=patience,
-        max_bytes=settings.response_max_bytes,
-        manners=adapter.manners,
-        auth=adapter.auth(dataset, credentials, equipment.bases),
-        stop=stop,
-    ) as download:
+    with (
+        archive.in_use(),
+        Download(
+            equipment.bases,
+            equipment.origin,
+            archive,
+            budget=turns,
+            hosts=equipment.hosts,
+            patience=patience,
+            max_bytes=settings.response_max_bytes,
+            manners=adapter.manners,
+            auth=adapter.auth(dataset, credentials, equipment.bases),
+            stop=stop,
+        ) as download,
+    ):
         yield download

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -273,7 +273,8 @@ class _Execution:
         tries = self._tries[task.chunk.key] = self._tries.get(task.chunk.key, 0) + 1
         if self._ending is None and may_heal(receipt) and tries < self._persistence.attempts:
             wait = self._persistence.wait_seconds(tries)
-            heapq.heappush(self._again, (time.monotonic() + wait, next(self._numbers), task))
+            # What it may have committed in some stores, they have not been asked about.
+            heapq.heappush(self._again, (time.monotonic() + wait, next(self._numbers), replace(task, earlier=None)))
             return wait
         if self._persistence.stops and self._ending is None:
             self._ending = Ending.FAILED

@@ -2,6 +2,9 @@
 
     fetch ─▶ normalize ─▶ validate ─▶ stage, stage, stage ─▶ commit, commit, commit ─▶ Receipt
 
+What every store holds already is not loaded again: the same bytes go no further than the fetch, the same rows no further
+than their validation, and the receipt says so.
+
 The receipt is returned, not stored: it is stored by who called, last, so that "done" means done.
 """
 
@@ -15,11 +18,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import fetch
-from aurum_etl.checksum import days_of_rows
+from aurum_etl import recognition
+from aurum_etl.adapters.base import Answers
+from aurum_etl.checksum import days_of_rows, rest_of_rows
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError, Stopped
-from aurum_etl.receipt import Day, Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.program import program_of
+from aurum_etl.receipt import Content, Day, Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.sinks.ledger import Provenance
 from aurum_etl.telemetry import logger
 from aurum_etl.window import Window, intersect, market_day
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from aurum_etl.adapters.base import Adapter, Fetched
+    from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.dataset import Dataset
     from aurum_etl.download import Source
@@ -79,6 +85,13 @@ class _Progress:
     findings: list[Finding] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     days: tuple[Day, ...] = ()
+    program: str = ""
+    """What makes rows of the answers; empty where a load need not be recognized when it comes again."""
+    answers: tuple[str, ...] = ()
+    content: Content | None = None
+    earlier: Receipt | None = None
+    """The last load of the chunk, where the stores have said that they hold it, and the same program made it."""
+    unchanged_since: datetime | None = None
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -89,15 +102,28 @@ class _Progress:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def run_chunk(chunk: Chunk, workshop: Workshop, source: Source) -> Receipt:
+def run_chunk(chunk: Chunk, workshop: Workshop, source: Source, earlier: Receipt | None = None) -> Receipt:
     """Fetch the chunk and load it.
+
+    `earlier` is its last load, if every store says that it holds it: where the same comes again, and the stores hold
+    just those rows to this moment, nothing is loaded, and the receipt stands for them.
 
     Twice:  every store replaces the chunk's scope; the second receipt stands beside the first.
     Raises: nothing that a chunk can cause: its error is in the receipt, whose outcome is then `failed`. Stopped if the
             run is to end, and what has an `until`, such as NotYetPublished: then there is nothing to remember.
     """
-    progress = _Progress(datetime.now(UTC), workshop.origin, workshop.dataset.mark, waits=True)
-    return _work(chunk, workshop, progress, lambda: (chunk, _obtain(chunk, workshop, source, progress)))
+    dataset, program = workshop.dataset, program_of(workshop.dataset)
+    if earlier is not None and (earlier.content is None or earlier.content.program != program):
+        earlier = None
+    progress = _Progress(datetime.now(UTC), workshop.origin, dataset.mark, waits=True, program=program, earlier=earlier)
+
+    def obtain() -> tuple[Chunk, Normalized | Receipt]:
+        answers = _ask(chunk, workshop, source, progress)
+        if earlier is not None and _is_as_earlier(earlier, workshop, progress):
+            return chunk, earlier
+        return chunk, _read(chunk, workshop, answers, progress)
+
+    return _work(chunk, workshop, progress, obtain)
 
 
 def run_latest(chunk: Chunk, workshop: Workshop, source: Source) -> Iterator[Receipt]:
@@ -110,7 +136,7 @@ def run_latest(chunk: Chunk, workshop: Workshop, source: Source) -> Iterator[Rec
     rest: dict[Chunk, Normalized] = {}
 
     def obtain() -> tuple[Chunk, Normalized]:
-        normalized = _obtain(chunk, workshop, source, progress)
+        normalized = _read(chunk, workshop, _ask(chunk, workshop, source, progress), progress)
         rest.update(chunks_of(normalized, dataset, chunk.selection))
         if not rest:
             return chunk, normalized
@@ -123,21 +149,31 @@ def run_latest(chunk: Chunk, workshop: Workshop, source: Source) -> Iterator[Rec
         yield load_chunk(each, replace(workshop, origin=progress.origin), part)
 
 
-def _obtain(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progress) -> Normalized:
-    """The canonical frame of what the ISO answers for the chunk."""
-    dataset = workshop.dataset
+def _ask(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progress) -> Answers:
+    """What the ISO answers for the chunk; answers that the earlier load was made from are not read yet."""
+    content = progress.earlier.content if progress.earlier is not None else None
+    known = frozenset(content.answers if content is not None else ())
+    answers = Answers(workshop.adapter, workshop.max_bytes, workshop.cores, known)
     with progress.step("fetch"):
-        fetched = fetch(workshop.adapter, dataset, chunk, source, workshop.max_bytes, workshop.cores)
+        answers.ask_for(workshop.dataset, chunk, source)
+    progress.attempts = answers.attempts
+    progress.bytes = answers.size
+    progress.answers = answers.marks
+    # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
+    progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in answers.origins else min(answers.origins)
+    return answers
+
+
+def _read(chunk: Chunk, workshop: Workshop, answers: Answers, progress: _Progress) -> Normalized:
+    """The canonical frame of the answers."""
+    with progress.step("fetch"):
+        fetched = answers.read()
     # Reading an answer is part of accepting it, since damaged ones are asked for again.
     progress.seconds["decode"] = fetched.decode_seconds
     progress.seconds["fetch"] -= fetched.decode_seconds
-    progress.attempts = fetched.attempts
-    progress.bytes = fetched.size
-    # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
-    progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
-    _note_nothing(progress, chunk, dataset, fetched)
+    _note_nothing(progress, chunk, workshop.dataset, fetched)
     with workshop.cores, progress.step("normalize"):
-        return normalized_of(fetched, dataset)
+        return normalized_of(fetched, workshop.dataset)
 
 
 def normalized_of(fetched: Fetched, dataset: Dataset) -> Normalized:
@@ -211,15 +247,18 @@ def _work(
     chunk: Chunk,
     workshop: Workshop,
     progress: _Progress,
-    obtain: Callable[[], tuple[Chunk, Normalized]],
+    obtain: Callable[[], tuple[Chunk, Normalized | Receipt]],
     raising: tuple[type[AurumError], ...] = (),
 ) -> Receipt:
-    """Load what is obtained, as the chunk that it turns out to be."""
+    """Load what is obtained, as the chunk that it turns out to be; a receipt is of what is there already."""
     error: Exception | None = None
     try:
         with _about(chunk):
-            chunk, normalized = obtain()
-            outcome = _transform_and_load(chunk, workshop, progress, normalized)
+            chunk, obtained = obtain()
+            if isinstance(obtained, Receipt):
+                outcome = _leave(obtained, progress)
+            else:
+                outcome = _transform_and_load(chunk, workshop, progress, obtained)
     except AurumError as caught:
         if caught.until is not None or isinstance(caught, (Stopped, *raising)):
             raise
@@ -247,6 +286,8 @@ def _work(
         bytes=progress.bytes,
         # What no store took is in no day.
         days=progress.days if progress.written else (),
+        content=None if outcome is Outcome.FAILED else progress.content,
+        unchanged_since=progress.unchanged_since,
     )
 
 
@@ -269,6 +310,10 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
         table = to_arrow(verdict.accepted, dataset.contract)
         with progress.step("validate"):
             progress.days = days_of_rows(table, scope)
+            if progress.program:
+                progress.content = Content(progress.program, progress.answers, rest_of_rows(table, dataset.contract))
+        if progress.earlier is not None and _has_become_as_earlier(progress.earlier, scope, workshop, progress):
+            return _leave(progress.earlier, progress)
         table = Provenance(progress.origin, progress.revision, progress.days).on(table)
         staged: list[Staged] = []
         with progress.step("stage"):
@@ -280,6 +325,49 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
                 progress.written.append(each.commit())
     logger().info("chunk.committed", chunk=chunk.key, rows=progress.rows_accepted, rejected=progress.rows_rejected)
     return Outcome.QUARANTINED if progress.rows_rejected else Outcome.DONE
+
+
+def _is_as_earlier(earlier: Receipt, workshop: Workshop, progress: _Progress) -> bool:
+    """Whether the answers are those that the earlier load was made from, and all that came of them is still there."""
+    with progress.step("compare"):
+        return (
+            recognition.same_bytes(earlier, progress.answers)
+            and progress.origin is earlier.origin
+            and recognition.rejected_share(earlier) <= workshop.max_rejected_share
+            and workshop.quarantine.holds(earlier.chunk, earlier.ingested_at, earlier.rows_rejected)
+            and recognition.is_held(earlier, scope_of(earlier.chunk, workshop.dataset), workshop.sinks)
+        )
+
+
+def _has_become_as_earlier(earlier: Receipt, scope: Scope, workshop: Workshop, progress: _Progress) -> bool:
+    """Whether other bytes have become the rows of the earlier load, and these are still there; where rows were rejected,
+    they may be others than before.
+    """
+    with progress.step("compare"):
+        return (
+            progress.rows_rejected == earlier.rows_rejected == 0
+            and (progress.origin, progress.revision) == (earlier.origin, earlier.revision)
+            and recognition.same_rows(earlier, progress.content, progress.days)
+            and recognition.is_held(earlier, scope, workshop.sinks)
+        )
+
+
+def _leave(earlier: Receipt, progress: _Progress) -> Outcome:
+    """Leave the chunk as the stores hold it: its outcome is as before, and it is told that nothing was loaded."""
+    if progress.content is None:
+        # Nothing was read.
+        progress.revision = earlier.revision
+        progress.rows_read = earlier.rows_read
+        progress.rows_accepted = earlier.rows_accepted
+        progress.rows_rejected = earlier.rows_rejected
+        progress.findings = [each for each in earlier.findings if each.check != recognition.UNCHANGED]
+        progress.days = earlier.days
+        progress.content = earlier.content
+    progress.written = list(earlier.written)
+    progress.unchanged_since = earlier.ingested_at
+    progress.findings.append(recognition.finding(earlier, progress.answers))
+    logger().info("chunk.unchanged", chunk=earlier.chunk.key, rows=earlier.rows_accepted)
+    return earlier.outcome
 
 
 def to_arrow(frame: pl.DataFrame, contract: Contract) -> pa.Table:

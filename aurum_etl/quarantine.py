@@ -69,6 +69,10 @@ class Quarantine:
             return 0
         return int(pl.read_parquet(path).filter(pl.col("ingested_at") == ingested_at).get_column("record").n_unique())
 
+    def holds(self, chunk: Chunk, ingested_at: datetime, rows: int) -> bool:
+        """Whether just so many rows are kept of the chunk, and of that attempt."""
+        return self.rows(chunk, ingested_at) == rows and self.path(chunk).exists() == bool(rows)
+
     def path(self, chunk: Chunk) -> Path:
         """Where the chunk's rejected rows are, if it has any."""
         return self._folder / chunk.dataset / f"{hashlib.sha256(chunk.key.encode()).hexdigest()[:32]}.parquet"

@@ -84,6 +84,18 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a load was made from, and by what: enough to recognize it when it comes again."""
+
+    program: str
+    """Digest of all that makes rows of answers: the program, the contract, the feed and the settings of its clocks."""
+    answers: tuple[str, ...]
+    """`Answer.mark` of each answer that holds rows, sorted; none where the source had nothing for one of its requests."""
+    rows: str
+    """Checksum of what those of its days leave out, such as names of places."""
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What came of one attempt at a chunk."""
 
@@ -91,7 +103,7 @@ class Receipt:
     origin: Origin
     outcome: Outcome
     started_at: datetime
-    """Also the `ingested_at` of the rows."""
+    """Also the `ingested_at` of the rows, where it loaded any."""
     finished_at: datetime
     rows_read: int
     """Rows as published."""
@@ -114,6 +126,15 @@ class Receipt:
     """What it put into each market day; empty for one that put nothing."""
     job: str = ""
     """The backfill that it was part of; empty for other runs."""
+    content: Content | None = None
+    """What it was made from; None where that is not kept: only answers to a run are recognized."""
+    unchanged_since: datetime | None = None
+    """Where what came was what every store held already, and nothing was loaded: `ingested_at` of those rows."""
+
+    @property
+    def ingested_at(self) -> datetime:
+        """That of the rows in the stores."""
+        return self.unchanged_since or self.started_at
 
     @property
     def stores(self) -> tuple[str, ...]:

@@ -122,6 +122,7 @@ def begin(prepared: Prepared, reload: Reload, spec_path: str) -> Job:
             "urgency": reload.urgency,
             "newest_first": reload.newest_first,
             "reconciles": reload.reconciles,
+            "reloads": flags.reloads,
             "place": asdict(reload.place),
         },
         window=planned.window,
@@ -161,6 +162,8 @@ def resumption(name: str, rerun: Rerun | None = None, settings: Settings | None 
         replay=options["replay"],
         profile=options["profile"],
         sink_kinds=tuple(options["sink_kinds"]),
+        # Jobs of before there was a choice loaded all anew.
+        reloads=options.get("reloads", True),
     )
     reload = Reload(
         rerun=rerun,

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from aurum_etl import adapters, executors, sinks
 from aurum_etl.adapters.base import demand_credentials, read_files
-from aurum_etl.archive import Archive
+from aurum_etl.archive import Archive, upkeep
 from aurum_etl.backfill import BYTES_PER_ROW, Plan, Planned, Reason, named_days, plan, wanted
 from aurum_etl.board import Silent
 from aurum_etl.equipment import Equipment, at_a_simulator, opened, workshop
@@ -31,6 +31,7 @@ from aurum_etl.executors.base import Task
 from aurum_etl.pipeline import chunks_of, load_chunk, mark_of, normalized_of
 from aurum_etl.quota import LIVE, PROFILES, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Profile, ledger_of
 from aurum_etl.receipt import Origin, Outcome
+from aurum_etl.recognition import said_to_be_held
 from aurum_etl.settings import read_settings
 from aurum_etl.spec import default_sink, load_spec
 from aurum_etl.watermarks import Store
@@ -80,6 +81,8 @@ class Flags:
     profile: str | None = None
     """How much of the limits is taken: one of `PROFILES`. By default `production`, a backfill `high_volume`, and nothing is
     limited on loopback alone."""
+    reloads: bool = False
+    """Load again even what is unchanged, and in every store already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,13 +315,35 @@ def carry_out(
         equipment = stack.enter_context(at_a_simulator(prepared.equipment))
         executor = stack.enter_context(executors.executor(place, equipment, settings, urgency))
         if tasks:
-            ending = execute(tasks, executor, book, persistence, watcher)
-    Archive(settings.private_folder("archive")).prune(
-        max_bytes=settings.archive_max_bytes, keep_days=settings.archive_keep_days, now=prepared.now
+            ending = execute(_with_earlier_loads(prepared, tasks), executor, book, persistence, watcher)
+    archive, most, days = (
+        Archive(settings.private_folder("archive")),
+        settings.archive_max_bytes,
+        settings.archive_keep_days,
     )
+    if upkeep.is_due(archive, max_bytes=most, keep_days=days, now=prepared.now):
+        upkeep.prune(archive, max_bytes=most, keep_days=days, now=prepared.now)
     with closing(ledger_of(settings)) as ledger:
         ledger.prune(settings.audit_keep_days)
     return ending
+
+
+def _with_earlier_loads(prepared: Prepared, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks with the last loads of their chunks, as far as all stores of the run say that they hold them."""
+    flags, kinds = prepared.flags, [each.kind for each in prepared.sinks]
+    windows = [task.chunk.window for task in tasks if not task.newest]
+    if flags.reloads or flags.replay or not windows or set(kinds) & sinks.FLEETING:
+        return list(tasks)
+    within = Window(min(each.start for each in windows), max(each.end for each in windows))
+    dataset = prepared.dataset
+    loads = prepared.store.last_loads(dataset.key, prepared.spec.selection, kinds, within)
+    wanted = {task.chunk.key for task in tasks if not task.newest} & loads.keys()
+    earlier = said_to_be_held({key: loads[key] for key in wanted}, dataset, prepared.sinks, prepared.settings)
+    # The chunk itself, so that its names travel once.
+    return [
+        replace(task, earlier=replace(earlier[key], chunk=task.chunk)) if (key := task.chunk.key) in earlier else task
+        for task in tasks
+    ]
 
 
 class _Receipts:

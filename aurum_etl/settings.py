@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.market import Iso
 
-_MEBIBYTE = 1024 * 1024
+MEBIBYTE = 1024 * 1024
 _AUDIT_DAYS = 90
 
 # Only these: a Kafka installation's own scripts leave others, such as KAFKA_OPTS, in the environment.
@@ -100,7 +100,7 @@ class Settings:
     """`VAULT_ADDR`: where a Vault or OpenBao is, if there is one."""
     vault_ca: str | None = None
     """`VAULT_CACERT`: a file with the certificate of who vouches for it; None is whom the machine trusts."""
-    disk_min_bytes: int = 1024 * _MEBIBYTE
+    disk_min_bytes: int = 1024 * MEBIBYTE
     """`AURUM_DISK_MIN_MB`: how much room there must be under home."""
 
     def addresses(self, iso: Iso, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -135,10 +135,10 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         bases={
             name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")
         },
-        archive_max_bytes=None if max_mebibytes is None else max_mebibytes * _MEBIBYTE,
+        archive_max_bytes=None if max_mebibytes is None else max_mebibytes * MEBIBYTE,
         archive_keep_days=_whole_number(variables, "AURUM_ARCHIVE_KEEP_DAYS"),
         audit_keep_days=_whole_number(variables, "AURUM_AUDIT_KEEP_DAYS") or _AUDIT_DAYS,
-        response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * _MEBIBYTE,
+        response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * MEBIBYTE,
         timescale=variables.get("TIMESCALE_CONNECTION") or None,
         kafka=_named(variables, KAFKA_VARIABLES),
         topic_prefix=_prefix(variables.get("AURUM_TOPIC_PREFIX", "")),
@@ -147,7 +147,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         credentials={name: variables[name] for name in CREDENTIALS if variables.get(name)},
         vault=variables.get("VAULT_ADDR") or None,
         vault_ca=variables.get("VAULT_CACERT") or None,
-        disk_min_bytes=(1024 if disk_min_mebibytes is None else disk_min_mebibytes) * _MEBIBYTE,
+        disk_min_bytes=(1024 if disk_min_mebibytes is None else disk_min_mebibytes) * MEBIBYTE,
     )
 
 

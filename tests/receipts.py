@@ -30,7 +30,8 @@ def fill(
                       case sibling when 0 then 'caiso_lmp' else 'sibling_' || sibling end || '[ALL]@' || number, 'live',
                       case when $failed_each > 0 and number % $failed_each = 0 then 'failed' else 'done' end,
                       window_start, window_start, 24, 24, 0, 24, 1, ['iceberg'], '{"fetch": 0.5}',
-                      '[["iceberg", "iso.lmp", 24, "9", true]]', '[]', null, '', 1000, '[]', ''
+                      '[["iceberg", "iso.lmp", 24, "9", true]]', '[]', null, '', 1000, '[]', '', '',
+                      null
                from numbered""",
             {"count": count, "datasets": datasets, "start": start, "length": length, "failed_each": failed_each},
         )

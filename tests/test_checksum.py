@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aurum_etl import adapters
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
-from aurum_etl.checksum import days_of_rows, summed, together
+from aurum_etl.checksum import days_of_rows, rest_of_rows, summed, together
 from aurum_etl.chunk import ALL, Chunk, Selection, scope_of
 from aurum_etl.contracts import CONTRACTS, LMP
 from aurum_etl.pipeline import to_arrow
@@ -24,6 +24,8 @@ from tests.promises.test_the_tree import published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from aurum_etl.contracts import Contract
 
 TOTALS = st.one_of(st.floats(allow_nan=False), st.sampled_from([0.0, -0.0, 1.0, 2.0, 4.0, 1e-6, 1e300]))
 PRICES = st.one_of(st.none(), TOTALS)
@@ -168,3 +170,28 @@ def test_quantities_count_as_prices_do() -> None:
     of = scope(LOAD_ACTUAL)
     one, other = (days_of_rows(rows(of, "A", price=price), of) for price in (1.0, 2.0))
     assert one != other
+
+
+@pytest.mark.parametrize("column", ["iso_location_name", "iso_location_type", "interval_end", "published_at"])
+def test_what_days_do_not_say_of_a_row_is_in_the_rest(column: str) -> None:
+    first = pl.int_range(pl.len()) == 0
+    other = {"iso_location_name": "Alpha", "iso_location_type": "HUB"}.get(column, WHOLE.item(-1, "interval_end"))
+    changed = WHOLE.with_columns(
+        pl.when(first).then(pl.lit(other, WHOLE.schema[column])).otherwise(column).alias(column)
+    )
+    assert total(changed) == total(WHOLE)
+    assert rest_of_rows(to_arrow(changed, LMP), LMP) != rest_of_rows(to_arrow(WHOLE, LMP), LMP)
+
+
+def test_the_rest_is_of_places_and_not_of_the_order_of_rows_or_of_attempts() -> None:
+    named = WHOLE.with_columns(iso_location_name=pl.col("iso_location_id").replace({"A": "B", "B": "A"}))
+    swapped = WHOLE.with_columns(iso_location_name="iso_location_id")
+    again = WHOLE.reverse().with_columns(pl.col("ingested_at").dt.offset_by("1d"), chunk_key=pl.lit("another"))
+    rest = [rest_of_rows(to_arrow(each, LMP), LMP) for each in (WHOLE, again, named, swapped)]
+    assert rest[0] == rest[1]
+    assert len(set(rest)) == 3
+
+
+@pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
+def test_every_contract_has_a_rest(contract: Contract) -> None:
+    assert rest_of_rows(contract.arrow_schema.empty_table(), contract) == "0" * 16

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aurum_etl.archive import Answer, Archive, Request
+from aurum_etl.archive import Answer, Archive, Request, upkeep
 from aurum_etl.download import QUICK, Download, Patience, Replay
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceResting, SourceUnavailable, SourceUnreachable, Stopped
 from aurum_etl.manners import Manners, NothingThere
@@ -135,7 +135,7 @@ def test_every_answer_is_archived_whatever_its_status(archive: Archive) -> None:
         with pytest.raises(SourceChanged):
             download.get(REQUEST, text, chunk_key="k")
     assert [record["status"] for _, record in archive.exchanges()] == [503, 404]
-    assert archive.damaged() == []
+    assert upkeep.verify(archive).is_whole
 
 
 def test_an_answer_that_is_not_accepted_is_asked_for_again(archive: Archive) -> None:

@@ -126,32 +126,126 @@ class Fetched:
 
 
 @dataclass
-class _Coming:
-    """What has come so far."""
+class _Part:
+    """An answer that holds rows."""
 
-    batches: dict[str, tuple[Report, list[pa.RecordBatch]]] = field(default_factory=dict)
+    report: Report
+    answer: Answer
+    batches: tuple[pa.RecordBatch, ...] | None
+    """None while nobody has read it."""
+
+
+@dataclass
+class Answers:
+    """What comes for one chunk. Answers that are known are read only when all have come, and only if that is wanted."""
+
+    adapter: Adapter
+    max_bytes: int
+    cores: AbstractContextManager[object] = field(default_factory=nullcontext)
+    known: frozenset[str] = frozenset()
+    """`Answer.mark` of answers that were read without fault before."""
     nothing: list[str] = field(default_factory=list)
     origins: set[Origin] = field(default_factory=set)
     attempts: int = 0
     decode_seconds: float = 0.0
     size: int = 0
-    cores: AbstractContextManager[object] = field(default_factory=nullcontext)
+    parts: list[_Part] = field(default_factory=list)
+    promises: list[tuple[Request, int, list[_Part]]] = field(default_factory=list)
+    """For each first request, how many rows it and the pages after it hold in all, as the source says, and where they are."""
 
-    def take(self, report: Report, batches: Iterable[pa.RecordBatch]) -> int:
-        """Add the batches; returns their rows."""
-        new = list(batches)
-        self.batches.setdefault(report.name, (report, []))[1].extend(new)
-        return sum(each.num_rows for each in new)
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """`Answer.mark` of each answer that holds rows, sorted; none where the source had nothing for one of the requests."""
+        return () if self.nothing else tuple(sorted(part.answer.mark for part in self.parts))
 
-    def fetched(self) -> Fetched:
+    def ask_for(self, dataset: Dataset, chunk: Chunk, source: Source) -> None:
+        """Send all requests of the chunk.
+
+        Raises: see `fetch`.
+        """
+        for first in self.adapter.asks(dataset, chunk):
+            waiting, promised, before = deque([first]), None, len(self.parts)
+            while waiting:
+                ask = waiting.popleft()
+                try:
+                    answer = self._ask(ask, source, chunk)
+                except NothingThere as reason:
+                    self.origins.add(reason.answer.origin)
+                    if ask.otherwise is not None:
+                        waiting.append(ask.otherwise)
+                    else:
+                        self.nothing.append(str(reason))
+                    continue
+                after = self.adapter.after(dataset, chunk, ask, answer)
+                promised = after.promised if after.promised is not None else promised
+                waiting.extend(after.asks)
+            if promised is not None:
+                self.promises.append((first.request, promised, self.parts[before:]))
+                self._demand_promised()
+
+    def read(self) -> Fetched:
+        """All that came, with what was left unread.
+
+        Raises: SourceError if that cannot be read after all, or is not what was promised.
+        """
+        found: dict[str, tuple[Report, list[pa.RecordBatch]]] = {}
+        for part in self.parts:
+            if part.batches is None:
+                came = self._decoded(part.report, part.answer)
+                if isinstance(came, NoData):
+                    self.nothing.append(str(came))
+                    continue
+                part.batches = came
+            found.setdefault(part.report.name, (part.report, []))[1].extend(part.batches)
+        self._demand_promised()
         return Fetched(
-            tuple((report, tuple(batches)) for report, batches in self.batches.values()),
+            tuple((report, tuple(batches)) for report, batches in found.values()),
             tuple(self.nothing),
             self.attempts,
             self.decode_seconds,
             frozenset(self.origins),
             self.size,
         )
+
+    def _ask(self, ask: Ask, source: Source, chunk: Chunk) -> Answer:
+        """Send one request, and take in the answer and what rows it holds."""
+
+        def read(answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData | None:
+            if not ask.reads:
+                return ()
+            return None if answer.mark in self.known else self._decoded(ask.report, answer)
+
+        fetched = source.get(ask.request, read, chunk_key=chunk.key, records=_records)
+        self.attempts = max(self.attempts, fetched.attempts)
+        self.origins.add(fetched.answer.origin)
+        self.size += fetched.answer.size
+        if isinstance(fetched.value, NoData):
+            self.nothing.append(str(fetched.value))
+        elif ask.reads:
+            self.parts.append(_Part(ask.report, fetched.answer, fetched.value))
+        return fetched.answer
+
+    def _decoded(self, report: Report, answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
+        """The batches of one answer; NoData if it says that there is nothing."""
+        with self.cores:
+            started = time.perf_counter()
+            try:
+                where = answer.request.describe()
+                return tuple(self.adapter.batches(report, answer.body, where, self.max_bytes))
+            except NoData as reason:
+                return reason
+            finally:
+                self.decode_seconds += time.perf_counter() - started
+
+    def _demand_promised(self) -> None:
+        """Raise SourceUnavailable where other rows came than were promised, as far as they have been read."""
+        for request, promised, parts in self.promises:
+            read = [part.batches for part in parts if part.batches is not None]
+            rows = sum(each.num_rows for batches in read for each in batches)
+            if len(read) == len(parts) and rows != promised:
+                raise SourceUnavailable(
+                    f"{request.describe()}: {rows:,} rows came, and {promised:,} were promised: it changed while it was read"
+                )
 
 
 def demand_credentials(dataset: Dataset, credentials: Mapping[str, str], access: str) -> None:
@@ -181,62 +275,15 @@ def fetch(
 
     Raises: SourceError if one of the requests cannot be answered in full: a chunk is whole or it is not there.
     """
-    coming = _Coming(cores=cores or nullcontext())
-    for first in adapter.asks(dataset, chunk):
-        waiting, rows, promised = deque([first]), 0, None
-        while waiting:
-            ask = waiting.popleft()
-            try:
-                read, answer = _read(adapter, ask, source, chunk, max_bytes, coming)
-            except NothingThere as reason:
-                coming.origins.add(reason.answer.origin)
-                if ask.otherwise is not None:
-                    waiting.append(ask.otherwise)
-                else:
-                    coming.nothing.append(str(reason))
-                continue
-            rows += read
-            after = adapter.after(dataset, chunk, ask, answer)
-            promised = after.promised if after.promised is not None else promised
-            waiting.extend(after.asks)
-        if promised is not None and rows != promised:
-            raise SourceUnavailable(
-                f"{first.request.describe()}: {rows:,} rows came, and {promised:,} were promised: it changed while it was read"
-            )
-    return coming.fetched()
+    answers = Answers(adapter, max_bytes, cores or nullcontext())
+    answers.ask_for(dataset, chunk, source)
+    return answers.read()
 
 
-def _read(
-    adapter: Adapter, ask: Ask, source: Source, chunk: Chunk, max_bytes: int, coming: _Coming
-) -> tuple[int, Answer]:
-    """Send one request and take in what its answer holds: rows of it, and the answer."""
-
-    def read(answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
-        if not ask.reads:
-            return ()
-        with coming.cores:
-            return decoded(answer)
-
-    def decoded(answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
-        started = time.perf_counter()
-        try:
-            return tuple(adapter.batches(ask.report, answer.body, answer.request.describe(), max_bytes))
-        except NoData as reason:
-            return reason
-        finally:
-            coming.decode_seconds += time.perf_counter() - started
-
-    fetched = source.get(ask.request, read, chunk_key=chunk.key, records=_rows)
-    coming.attempts = max(coming.attempts, fetched.attempts)
-    coming.origins.add(fetched.answer.origin)
-    coming.size += fetched.answer.size
-    if isinstance(fetched.value, NoData):
-        coming.nothing.append(str(fetched.value))
-        return 0, fetched.answer
-    return (coming.take(ask.report, fetched.value) if ask.reads else 0), fetched.answer
-
-
-def _rows(value: tuple[pa.RecordBatch, ...] | NoData) -> int:
+def _records(value: tuple[pa.RecordBatch, ...] | NoData | None) -> int | None:
+    """How many records there are; None where nobody has read them."""
+    if value is None:
+        return None
     return 0 if isinstance(value, NoData) else sum(each.num_rows for each in value)
 
 
@@ -245,7 +292,8 @@ def read_files(adapter: Adapter, dataset: Dataset, paths: Iterable[Path], max_by
 
     Raises: SourceChanged if a file has the form of none of the dataset's reports, with what each of them lacks.
     """
-    coming = _Coming(origins={Origin.FILES})
+    found: dict[str, tuple[Report, list[pa.RecordBatch]]] = {}
+    nothing: list[str] = []
     started = time.perf_counter()
     for path in paths:
         refusals: list[SourceChanged] = []
@@ -253,17 +301,22 @@ def read_files(adapter: Adapter, dataset: Dataset, paths: Iterable[Path], max_by
             try:
                 batches = list(adapter.batches(report, path, str(path), max_bytes))
             except NoData as reason:
-                coming.nothing.append(str(reason))
+                nothing.append(str(reason))
                 break
             except SourceChanged as refusal:
                 refusals.append(refusal)
             else:
-                coming.take(report, batches)
+                found.setdefault(report.name, (report, []))[1].extend(batches)
                 break
         else:
             raise refusals[0] if len(refusals) == 1 else _none_of(path, dataset, refusals)
-    coming.decode_seconds = time.perf_counter() - started
-    return coming.fetched()
+    return Fetched(
+        tuple((report, tuple(batches)) for report, batches in found.values()),
+        tuple(nothing),
+        attempts=0,
+        decode_seconds=time.perf_counter() - started,
+        origins=frozenset({Origin.FILES}),
+    )
 
 
 def _none_of(path: Path, dataset: Dataset, refusals: list[SourceChanged]) -> SourceChanged:

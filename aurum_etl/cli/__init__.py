@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from aurum_etl.cli.archive import archive
 from aurum_etl.cli.backfill import backfill
 from aurum_etl.cli.base import (
     EXIT_CODES,
@@ -25,6 +26,7 @@ from aurum_etl.cli.base import (
     with_flags,
     with_json,
     with_spec,
+    with_unchanged,
 )
 from aurum_etl.cli.health import health
 from aurum_etl.cli.look import coverage, gaps
@@ -85,6 +87,7 @@ def run(*, spec: Path, flags: Flags, files: bool, dry_run: bool, paths: tuple[Pa
 
 
 def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
+    from aurum_etl.recognition import UNCHANGED
     from aurum_etl.runner import perform, prepare
 
     prepared = prepare(spec, flags)
@@ -97,7 +100,9 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
         ("chunk", "outcome", "rows", "rejected", "attempts", "seconds", "error"),
         [
             (
-                *(each[name] for name in ("key", "outcome", "rows", "rejected", "attempts")),
+                each["key"],
+                with_unchanged(each["outcome"], each["unchanged_since"] is not None),
+                *(each[name] for name in ("rows", "rejected", "attempts")),
                 f"{sum(each['seconds'].values()):.2f}",
                 each["error"],
             )
@@ -106,12 +111,15 @@ def _run(spec: Path, flags: Flags, console: Console) -> NoReturn:
     )
     for each in document["chunks"]:
         for finding in each["findings"]:
-            console.line(f"{each['key']}: {finding['check']}: {finding['detail']}")
+            if finding["check"] != UNCHANGED:
+                console.line(f"{each['key']}: {finding['check']}: {finding['detail']}")
     for each in document["postponed"]:
         console.line(f"{each['key']}: postponed, until {each['until']:%Y-%m-%dT%H:%M:%SZ}: {each['reason']}")
+    unchanged = sum(each["unchanged_since"] is not None for each in document["chunks"])
+    told = f" ({unchanged} unchanged, and not loaded again)" if unchanged else ""
     where = ", ".join(f"{each['table']} ({each['kind']})" for each in document["sinks"]) or "no store"
     left = f", {len(report.postponed)} postponed" if report.postponed else ""
-    console.line(f"{report.outcome}: {report.rows} rows, {len(report.receipts)} chunks{left}, into {where}")
+    console.line(f"{report.outcome}: {report.rows} rows, {len(report.receipts)} chunks{told}{left}, into {where}")
     sys.exit(report.exit_code)
 
 
@@ -572,7 +580,7 @@ def simulate(
         threading.Event().wait()
 
 
-for _command in (backfill, coverage, gaps, health, quota, store):
+for _command in (archive, backfill, coverage, gaps, health, quota, store):
     cli.add_command(_command)
 
 

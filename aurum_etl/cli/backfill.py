@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, leave, watched, with_flags, with_json, with_spec
+from aurum_etl.cli.base import (
+    EXIT_CODES,
+    bytes_as_text,
+    console_of,
+    leave,
+    watched,
+    with_flags,
+    with_json,
+    with_spec,
+    with_unchanged,
+)
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
@@ -300,7 +310,10 @@ def _explain(prepared: Prepared, console: Console) -> None:
     console.table(
         f"{plan.dataset} {start} to {end}",
         ("chunk", "reason", "requests", "about rows", "about bytes"),
-        [(each["key"], each["reason"], each["requests"], f"{each['rows']:,}", _size(each["bytes"])) for each in shown],
+        [
+            (each["key"], each["reason"], each["requests"], f"{each['rows']:,}", bytes_as_text(each["bytes"]))
+            for each in shown
+        ],
     )
     if len(shown) < len(chunks):
         console.line(f"({len(chunks) - len(shown)} chunks in between are not shown; --json has them)")
@@ -310,10 +323,10 @@ def _explain(prepared: Prepared, console: Console) -> None:
     pace = f"{most:g} a minute" if most else "as fast as it answers"
     console.line(
         f"{plan.requests:,} requests to {quota['host']}, {pace}: {timedelta(seconds=round(plan.wait_seconds))}; "
-        f"about {plan.rows:,} rows, {_size(plan.bytes)} to receive"
+        f"about {plan.rows:,} rows, {bytes_as_text(plan.bytes)} to receive"
     )
     for store in sinks:
-        console.line(f"into {store['kind']}: about {store['rows']:,} rows, {_size(int(store['bytes']))}")
+        console.line(f"into {store['kind']}: about {store['rows']:,} rows, {bytes_as_text(int(store['bytes']))}")
 
 
 def _show(status: JobStatus, chunks: Sequence[ChunkStatus], console: Console) -> None:
@@ -328,17 +341,20 @@ def _show(status: JobStatus, chunks: Sequence[ChunkStatus], console: Console) ->
         ("chunk", "reason", "state", "attempts", "rows", "rejected", "bytes", "seconds", "next try", "error"),
         [
             (
-                each.planned.chunk.key, each.planned.reason, each.state, each.attempts, f"{each.rows:,}", each.rejected,
-                _size(each.bytes), f"{sum(each.seconds.values()):.2f}" if each.seconds else "",
+                each.planned.chunk.key, each.planned.reason, with_unchanged(each.state, each.unchanged),
+                each.attempts, f"{each.rows:,}", each.rejected,
+                bytes_as_text(each.bytes), f"{sum(each.seconds.values()):.2f}" if each.seconds else "",
                 each.next_try and f"{each.next_try:%H:%M:%SZ}", each.error,
             )
             for each in shown[:200]
         ],
     )  # fmt: skip
     counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
+    if unchanged := sum(each.unchanged for each in chunks):
+        counts += f", {unchanged} of them unchanged and not loaded again"
     console.line(
         f"{status.state}{f' ({status.detail})' if status.detail else ''}: {status.chunks} chunks ({counts}), "
-        f"{status.rows:,} rows, {_size(status.bytes)} received"
+        f"{status.rows:,} rows, {bytes_as_text(status.bytes)} received"
     )
 
 
@@ -376,6 +392,7 @@ def _chunk_document(status: ChunkStatus) -> dict[str, Any]:
         "seconds": dict(status.seconds),
         "next_try": status.next_try,
         "error": status.error,
+        "unchanged": status.unchanged,
     }
 
 
@@ -388,13 +405,3 @@ def _days(status: JobStatus) -> tuple[date, date]:
     zone = known[status.job.dataset].timezone if status.job.dataset in known else "UTC"
     days = list(days_of(status.job.window, zone))
     return days[0], days[-1] + timedelta(1)
-
-
-def _size(size: int) -> str:
-    """Bytes in the unit that suits them."""
-    amount, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

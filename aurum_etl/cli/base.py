@@ -52,6 +52,9 @@ _OF_A_RUN = (
         "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; repeatable."
     ),
     click.option(
+        "--reload", "reloads", is_flag=True, help="Load again even what is unchanged, and in the stores already."
+    ),
+    click.option(
         "--profile",
         type=click.Choice(["development", "production", "high_volume"]),
         help="How much of the limits to take; by default production, a backfill high_volume, and on loopback no limit at all.",
@@ -84,6 +87,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
         sink_kinds: tuple[str, ...],
         overrides: tuple[str, ...],
         profile: str | None,
+        reloads: bool,
         **rest: Any,
     ) -> None:
         from aurum_etl.runner import Flags
@@ -96,6 +100,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
             sink_kinds=sink_kinds,
             overrides=overrides,
             profile=profile,
+            reloads=reloads,
         )
         command(flags=flags, **rest)
 
@@ -131,6 +136,21 @@ def shortened(words: list[str], most: int = 3) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
+def bytes_as_text(size: int) -> str:
+    """Bytes in the unit that suits them."""
+    amount, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def with_unchanged(outcome: str, unchanged: bool) -> str:
+    """How a chunk ended, for people: also whether it was found to be in the stores already."""
+    return f"{outcome}, unchanged" if unchanged else outcome
+
+
 def receipt_document(receipt: Receipt) -> dict[str, Any]:
     """A receipt as JSON has it."""
     return {
@@ -143,6 +163,7 @@ def receipt_document(receipt: Receipt) -> dict[str, Any]:
         "seconds": dict(receipt.seconds),
         "findings": [{"check": each.check, "count": each.count, "detail": each.detail} for each in receipt.findings],
         "error": receipt.error,
+        "unchanged_since": receipt.unchanged_since,
     }
 
 

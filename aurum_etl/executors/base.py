@@ -22,6 +22,8 @@ class Task:
     chunk: Chunk
     newest: bool = False
     """Whether the source serves what there is now: whatever comes is then loaded, as the chunks that it turns out to be."""
+    earlier: Receipt | None = None
+    """Its last load, where every store says that it holds it: it may be recognized, and not loaded again."""
 
 
 Ended = Callable[[Task, tuple[Receipt, ...] | BaseException], None]
@@ -52,4 +54,4 @@ def work(task: Task, workshop: Workshop, source: Source) -> tuple[Receipt, ...]:
     """
     if task.newest:
         return tuple(run_latest(task.chunk, workshop, source))
-    return (run_chunk(task.chunk, workshop, source),)
+    return (run_chunk(task.chunk, workshop, source, task.earlier),)

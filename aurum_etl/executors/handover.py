@@ -157,4 +157,4 @@ def _finished(receipt: Receipt, outcomes: Mapping[str, Written | SinkError], too
     findings = receipt.findings
     if written:
         findings = (*findings, taken_in_part(written, len(found) - len(written), error))
-    return replace(receipt, outcome=Outcome.FAILED, findings=findings, error=told)
+    return replace(receipt, outcome=Outcome.FAILED, findings=findings, error=told, content=None)

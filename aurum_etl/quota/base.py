@@ -59,9 +59,10 @@ class Reservation(Protocol):
     def received(self, reply: Reply) -> None:
         """The answer is there, or will never be; another request may take its place."""
 
-    def settle(self, records: int, error: str = "") -> None:
-        """That many records were in it: from now on they count, and not what was expected. `error` is what was wrong with what
-        came, where that was found out later.
+    def settle(self, records: int | None, error: str = "") -> None:
+        """That many records were in it: from now on they count, and not what was expected; None if nobody knows.
+
+        `error` is what was wrong with what came, where that was found out later.
         """
 
 

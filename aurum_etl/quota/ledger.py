@@ -333,12 +333,12 @@ class Ledger(Record):
         if after.state is not before.state:
             self._tell_breaker(call.host, after)
 
-    def settle(self, number: int, terms: Terms, records: int, error: str) -> None:
+    def settle(self, number: int, terms: Terms, records: int | None, error: str) -> None:
         """See `Reservation.settle`."""
         now = self.clock.now()
         with self.transaction() as connection:
             connection.execute(
-                "update requests set settled = 1, records = ?, error = iif(? = '', error, ?) where id = ?",
+                "update requests set settled = 1, records = coalesce(?, records), error = iif(? = '', error, ?) where id = ?",
                 [records, error, error, number],
             )
             alerts = list(self._nearly_used(connection, terms, now))
@@ -473,7 +473,7 @@ class Reserved:
         """See `Reservation.received`."""
         self.ledger.received(self.number, self.call, self.terms, reply)
 
-    def settle(self, records: int, error: str = "") -> None:
+    def settle(self, records: int | None, error: str = "") -> None:
         """See `Reservation.settle`."""
         self.ledger.settle(self.number, self.terms, records, error)
 

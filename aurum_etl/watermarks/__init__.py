@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.errors import Overtaken
-from aurum_etl.receipt import Day, Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.receipt import Content, Day, Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.sinks.base import Position
 from aurum_etl.watermarks.file import StoreFile
 from aurum_etl.window import Window, days_of, market_day, merge, subtract
@@ -133,13 +133,32 @@ class Store(StoreFile):
             if connection is None:
                 return []
             rows = connection.execute(
-                f"""select dataset, selection_word, selection_names, epoch_us(window_start), epoch_us(window_end),
-                    origin, outcome, epoch_us(started_at), epoch_us(finished_at), rows_read, rows_accepted,
-                    rows_rejected, attempts, seconds, written, findings, error, revision, bytes, days, job
-                    from receipts {where} order by number desc {top}""",  # noqa: S608 - words of ours
+                f"select {_WHOLE} from receipts {where} order by number desc {top}",  # noqa: S608 - words of ours
                 list(terms.values()),
             ).fetchall()
         return [_receipt(row) for row in rows]
+
+    def last_loads(
+        self, dataset: str, selection: Selection, stores: Sequence[str], within: Window
+    ) -> dict[str, Receipt]:
+        """The last loads of chunks of exactly this selection, by chunk key: those that just these stores took, and after
+        which nothing was tried with any of them, not even in vain. A receipt that does not tell what it was made from is
+        none of them.
+        """
+        with self.reading() as connection:
+            if connection is None:
+                return {}
+            rows = connection.execute(
+                f"""select {_WHOLE} from (
+                        from receipts
+                        where dataset = ? and selection = ? and window_start >= ? and window_end <= ?
+                          and (outcome in ('failed', 'empty') or list_has_any(stores, ?))
+                        qualify row_number() over (partition by chunk_key order by number desc) = 1)
+                    where outcome not in ('failed', 'empty') and content <> '' and len(stores) = ?
+                      and list_has_all(stores, ?)""",  # noqa: S608 - words of ours
+                [dataset, str(selection), within.start, within.end, list(stores), len(stores), list(stores)],
+            ).fetchall()
+        return {receipt.chunk.key: receipt for receipt in map(_receipt, rows)}
 
     def settled(
         self,
@@ -341,6 +360,11 @@ class Store(StoreFile):
             return {name: connection.sql(sql).to_arrow_table() for name, sql in _VIEWS.items()}
 
 
+_WHOLE = """dataset, selection_word, selection_names, epoch_us(window_start), epoch_us(window_end), origin, outcome,
+    epoch_us(started_at), epoch_us(finished_at), rows_read, rows_accepted, rows_rejected, attempts, seconds, written, findings,
+    error, revision, bytes, days, job, content, epoch_us(unchanged_since)"""
+"""A receipt's columns, as `_receipt` takes them."""
+
 _SETTLED = """settled as (
     select dataset, selection, window_start, window_end from receipts
     where outcome <> 'failed' and (outcome = 'empty' or len(stores) > 0))"""
@@ -364,7 +388,8 @@ _ISLANDS = """
 _VIEWS = {
     "receipts": """
         select number, dataset, selection, chunk_key, window_start, window_end, origin, outcome, rows_read, rows_accepted,
-               rows_rejected, rows_committed, attempts, started_at, finished_at, seconds, error, revision, bytes, job
+               rows_rejected, rows_committed, attempts, started_at, finished_at, seconds, error, revision, bytes, job,
+               unchanged_since
         from receipts order by number""",
     "written": """
         select number, chunk_key, each->>'$[0]' as sink, each->>'$[1]' as table_name,
@@ -439,6 +464,8 @@ def _row(receipt: Receipt) -> tuple[object, ...]:
         receipt.bytes,
         json.dumps([[each.day.isoformat(), each.rows, each.checksum] for each in receipt.days]),
         receipt.job,
+        "" if receipt.content is None else json.dumps(asdict(receipt.content)),
+        receipt.unchanged_since,
     )
 
 
@@ -496,7 +523,7 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
     dataset, word, names, start, end, origin, outcome, started, finished, read, accepted, rejected, attempts, *rest = (
         row
     )
-    seconds, written, findings, error, revision, size, days, job = rest
+    seconds, written, findings, error, revision, size, days, job, content, unchanged_since = rest
     assert isinstance(names, list)  # noqa: S101 - the column is a list
     return Receipt(
         chunk=Chunk(str(dataset), Selection(str(word), tuple(names)), window(start, end)),
@@ -519,4 +546,13 @@ def _receipt(row: tuple[object, ...]) -> Receipt:
         bytes=int(str(size)),
         days=tuple(Day(date.fromisoformat(day), *counted) for day, *counted in json.loads(str(days))),
         job=str(job),
+        content=_content(str(content)),
+        unchanged_since=None if unchanged_since is None else instant(unchanged_since),
     )
+
+
+def _content(text: str) -> Content | None:
+    if not text:
+        return None
+    found = json.loads(text)
+    return Content(found["program"], tuple(found["answers"]), found["rows"])

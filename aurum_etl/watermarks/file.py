@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 LOCK_SECONDS = 20.0
 _WAY_OUT = "`aurum-etl store rebuild` moves the file aside and makes a new one from what the stores hold"
 _DAMAGE = ("Corrupt", "is not a valid DuckDB database file", "Could not read enough bytes", "version number")
@@ -55,7 +55,9 @@ create table if not exists receipts (
     revision varchar not null default '',
     bytes bigint not null default 0,
     days varchar not null default '[]',
-    job varchar not null default ''
+    job varchar not null default '',
+    content varchar not null default '',
+    unchanged_since timestamptz
 );
 """
 
@@ -97,6 +99,7 @@ create table if not exists job_events (
 _GROWN = (
     ("revision varchar default ''",),
     ("bytes bigint default 0", "days varchar default '[]'", "job varchar default ''"),
+    ("content varchar default ''", "unchanged_since timestamptz"),
 )
 """Columns that receipts got with each version after the first."""
 
@@ -202,7 +205,7 @@ class StoreFile:
         if not {("meta", "application"), ("meta", "version")} <= columns:
             raise RecordUnreadable(f"{self.path}: a database of another application; {_WAY_OUT}")
         found = connection.execute("select application, version from meta").fetchall()
-        if found in ([("aurum_etl", 1)], [("aurum_etl", 2)]):
+        if found in [[("aurum_etl", version)] for version in range(1, SCHEMA_VERSION)]:
             for column in _GROWN[found[0][1] - 1 :]:
                 connection.execute("".join(f"alter table receipts add column {each};" for each in column))
             connection.execute(_JOBS_DDL)

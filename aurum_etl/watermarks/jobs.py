@@ -108,6 +108,8 @@ class ChunkStatus:
     """Per step, of the last attempt."""
     error: str | None
     next_try: datetime | None
+    unchanged: bool = False
+    """Whether its rows were in every store already, and were not loaded again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +385,8 @@ _CHUNKS = """
                coalesce(t.attempts, 0), coalesce(r.rows_committed, 0) as committed,
                coalesce(r.rows_rejected, 0), coalesce(r.bytes, 0) as received, coalesce(r.seconds, '{}'),
                coalesce(substr(l.detail, instr(l.detail, ' ') + 1), r.error),
-               case when h.last = 'again' then h.detail else split_part(l.detail, ' ', 1) end
+               case when h.last = 'again' then h.detail else split_part(l.detail, ' ', 1) end,
+               r.unchanged_since is not null
         from job_chunks c left join tried t using (job, chunk_key) left join happened h using (job, chunk_key)
              left join late l using (job, chunk_key) left join elsewhere e using (job, chunk_key)
              left join receipts r on r.number = t.newest
@@ -426,7 +429,7 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 def _chunk(job: Job, row: tuple[Any, ...]) -> ChunkStatus:
     _, start, end, reason, requests, rows, size, state, attempts, committed, rejected, received, *rest = row
-    seconds, error, next_try = rest
+    seconds, error, next_try, unchanged = rest
     return ChunkStatus(
         planned=JobChunk(Chunk(job.dataset, job.selection, window(start, end)), reason, requests, rows, size),
         state=ChunkState(state),
@@ -437,6 +440,7 @@ def _chunk(job: Job, row: tuple[Any, ...]) -> ChunkStatus:
         seconds=json.loads(seconds),
         error=error,
         next_try=datetime.fromisoformat(next_try) if next_try else None,
+        unchanged=unchanged,
     )
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurum_etl import pipeline
+from aurum_etl.adapters.base import Answers
 from aurum_etl.errors import EXIT_INTERRUPTED, AurumError
 from aurum_etl.execute import Ending
 from aurum_etl.reload import Reload, begin, go_on, planned, resumption
@@ -43,9 +43,9 @@ def at(point: str, act: Callable[[], None]) -> None:
     """Act whenever the point is reached."""
     match point.split():
         case ["before", "fetch"]:
-            _wrap(pipeline, "fetch", before=act)
+            _wrap(Answers, "ask_for", before=act)
         case ["after", "fetch"]:
-            _wrap(pipeline, "fetch", after=lambda *_: act())
+            _wrap(Answers, "ask_for", after=lambda *_: act())
         case ["staged", kind]:
             _wrap(SINKS[kind][0], "stage", after=lambda *_: act())
         case ["committing", kind]:

@@ -20,6 +20,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from aurum_etl import reload
+from aurum_etl.backfill import Rerun
 from aurum_etl.errors import ClusterLost, CommitFailed, SpecError, UsageError
 from aurum_etl.execute import Ending
 from aurum_etl.executors import Place
@@ -218,6 +219,24 @@ def test_workers_do_what_one_process_does(
     assert counted(database) == (ROWS, ROWS)
     one, other = (sorted(receipts(each.settings), key=lambda receipt: receipt.chunk) for each in (work, here))
     assert [told(each) for each in one] == [told(each) for each in other]
+
+
+def test_workers_recognize_what_is_in_every_store_and_load_what_is_not(
+    work: Work, database: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIMESCALE_CONNECTION", database)
+    work.settings = replace(work.settings, timescale=database)
+    assert work.do(OURS, BOTH)[0] is Ending.FINISHED
+    with dbapi.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute("delete from iso_lmp_fact where operating_date = '2026-07-03'")
+        connection.commit()
+    simulator.inject(Fault("missing_hour", match={"startdatetime": "20260705T07:00-0000"}))
+    ending, status = work.do(OURS, BOTH, rerun=Rerun.ALL)
+    assert (ending, status.counts) == (Ending.FINISHED, {ChunkState.DONE: CHUNKS})
+    assert status.detail == "iceberg agrees with its receipts; timescale agrees with its receipts"
+    again = receipts(work.settings)[:CHUNKS]
+    assert sorted(each.chunk.window.start.day for each in again if each.unchanged_since is None) == [3, 5]
+    assert (len(work.rows()), counted(database)) == (ROWS - 2, (ROWS - 2, ROWS - 2))
 
 
 def test_a_chunk_that_the_driver_cannot_commit_failed_and_tells_who_took_it(

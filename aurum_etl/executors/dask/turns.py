@@ -104,7 +104,7 @@ class _Granted:
         """See `Reservation.received`."""
         self.budget.tell(self.ask, reply=asdict(reply))
 
-    def settle(self, records: int, error: str = "") -> None:
+    def settle(self, records: int | None, error: str = "") -> None:
         """See `Reservation.settle`."""
         self.budget.tell(self.ask, records=records, error=error)
 

@@ -2,6 +2,8 @@
 
     archive/objects/ab/abcdef…                  the bytes of a body, named by their SHA-256
     archive/exchanges/12/1234…/<time>-<n>.json  one request and its answer, under the digest of the request
+    archive/incoming/…                          bodies that are being received
+    archive/users/…                             locks of those who receive or replay now: what they need is not pruned
 
 A request's identity leaves out the base address: what a run received from one address can be replayed by any other run
 that would ask the same question.
@@ -9,6 +11,7 @@ that would ask the same question.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +19,8 @@ import re
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -25,7 +29,6 @@ from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from aurum_etl.market import Iso
 
@@ -39,7 +42,10 @@ _KEPT_HEADERS = (
     "etag",
 )
 _SECRET = re.compile(r"key|token|secret|passw|credential|signature", re.IGNORECASE)
+_RECORDED = {"iso", "path", "status", "sha256", "bytes", "origin", "received_at", "headers", "chunk_key"}
 Record = dict[str, object]
+TIME = "%Y%m%dT%H%M%S.%fZ"
+"""How a name says when an answer came: in the order of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,11 @@ class Answer:
     received_at: datetime
     origin: Origin
 
+    @property
+    def mark(self) -> str:
+        """Digest of question and bytes: equal only where the same was asked, and the same came."""
+        return hashlib.sha256(f"{self.request.identity} {self.sha256}".encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -111,16 +122,6 @@ class Exchange:
     """From the first byte sent to the last byte received."""
     attempt: int
     chunk_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What retention removed."""
-
-    exchanges: int
-    objects: int
-    size: int
-    """Bytes of the removed objects."""
 
 
 class Incoming:
@@ -173,11 +174,6 @@ class Archive:
     def keep(self, incoming: Incoming, request: Request, exchange: Exchange) -> Answer:
         """Make a received body, and what is known of its exchange, part of the archive."""
         digest = incoming.finish()
-        body = self._body(digest)
-        _made(body.parent)
-        # A link never replaces: the first copy of a body is the one that stays.
-        with suppress(FileExistsError):
-            body.hardlink_to(incoming.path)
         record: Record = {
             "iso": request.iso.value,
             "host": request.host,
@@ -195,13 +191,69 @@ class Archive:
             "sha256": digest,
             "bytes": incoming.size,
         }
-        folder = _made(self._exchanges / request.identity[:2] / request.identity)
-        name = f"{exchange.received_at:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}.json"
-        partial = folder / f".{name}.partial"
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps(record, indent=1))
-        partial.rename(folder / name)
+        with self.locked(alone=False):
+            self._put(incoming, digest)
+            folder = _made(self._exchanges / request.identity[:2] / request.identity)
+            name = f"{exchange.received_at:{TIME}}-{secrets.token_hex(4)}.json"
+            partial = folder / f".{name}.partial"
+            partial.touch(mode=0o600)
+            partial.write_text(json.dumps(record, indent=1))
+            partial.rename(folder / name)
         return self._answer(request, record)
+
+    def _put(self, incoming: Incoming, digest: str) -> None:
+        body = self.body(digest)
+        _made(body.parent)
+        try:
+            # A link never replaces: the first copy of a body is the one that stays.
+            body.hardlink_to(incoming.path)
+        except FileExistsError:
+            # Who prunes sees by its time that it is wanted again.
+            os.utime(body)
+
+    @contextmanager
+    def locked(self, *, alone: bool) -> Iterator[None]:
+        """Hold the archive's lock: those who keep share it, and who prunes has it alone, so that no body goes that is named
+        again at that moment.
+        """
+        descriptor = os.open(_made(self.folder) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def in_use(self, *, whole: bool = False) -> Iterator[None]:
+        """As long as this lasts, whoever prunes leaves what has been received since it began; or, if `whole`, everything."""
+        folder = _made(self.folder / "users")
+        descriptor, path = _lock_of_our_own(folder)
+        try:
+            if whole:
+                os.utime(path, (0, 0))
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def used_since(self) -> datetime | None:
+        """What was received since then may be needed by somebody who is at work now; None where nobody is."""
+        began: list[float] = []
+        for path in self._files("users"):
+            try:
+                descriptor = os.open(path, os.O_RDWR)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                began.append(os.fstat(descriptor).st_mtime)
+            else:
+                # Its process has died.
+                Path(path).unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+        return datetime.fromtimestamp(min(began), UTC) if began else None
 
     def latest(self, request: Request, *, simulated: bool, statuses: frozenset[int] = frozenset({200})) -> Answer:
         """The newest answer to this question that came with one of the statuses.
@@ -212,7 +264,7 @@ class Archive:
         Raises: ArchiveError if there is none, or its bytes are not what they were.
         """
         folder = self._exchanges / request.identity[:2] / request.identity
-        records = [_read(path) for path in sorted(folder.glob("*.json"), reverse=True)]
+        records = [read(path) for path in sorted(folder.glob("*.json"), reverse=True)]
         good = [record for record in records if int(str(record["status"])) in statuses]
         published = [record for record in good if record["origin"] != Origin.SIMULATOR]
         invented = [record for record in good if record["origin"] == Origin.SIMULATOR]
@@ -220,51 +272,42 @@ class Archive:
         if not chosen:
             raise ArchiveError(f"{request.describe()}: no answer to it is kept in {self.folder}; run without --replay")
         answer = self._answer(request, chosen[0])
-        if _digest_of(answer.body) != answer.sha256:
+        if digest_of(answer.body) != answer.sha256:
             raise ArchiveError(f"{request.describe()}: {answer.body} is missing, or no longer what was received")
         return answer
 
+    def paths(self) -> list[Path]:
+        """Every exchange there is, oldest first; a name begins with the `TIME` of the answer, so none need be read."""
+        found = [path for path in self._files("exchanges", 2) if path.endswith(".json")]
+        return [Path(path) for path in sorted(found, key=lambda path: path.rpartition("/")[2])]
+
     def exchanges(self) -> Iterator[tuple[Path, Record]]:
         """Every exchange there is, oldest first."""
-        paths = sorted(self._exchanges.glob("*/*/*.json"), key=lambda path: path.name)
-        return ((path, _read(path)) for path in paths)
+        return ((path, read(path)) for path in self.paths())
 
-    def damaged(self) -> list[str]:
-        """Digests of bodies that are missing, or no longer what was received."""
-        wanted = {str(record["sha256"]) for _, record in self.exchanges()}
-        return sorted(digest for digest in wanted if _digest_of(self._body(digest)) != digest)
+    def bodies(self) -> dict[str, int]:
+        """The bytes of every body there is, by digest."""
+        found = {}
+        for path in self._files("objects", 1):
+            # One that was pruned in this moment is not there.
+            with suppress(FileNotFoundError):
+                found[path.rpartition("/")[2]] = os.stat(path).st_size  # noqa: PTH116 - as in `_names`
+        return found
 
-    def prune(self, *, max_bytes: int | None, keep_days: int | None, now: datetime) -> Pruned:
-        """Apply retention: first what is too old goes, then the oldest until the rest fits.
+    def incoming(self) -> list[Path]:
+        """Bodies that are being received, or were when their process died."""
+        return [Path(path) for path in self._files("incoming")]
 
-        A body goes when no exchange refers to it any more. Twice: the second time removes nothing.
-        """
-        if max_bytes is None and keep_days is None:
-            return Pruned(0, 0, 0)
-        kept = list(self.exchanges())
-        edge = None if keep_days is None else now - timedelta(days=keep_days)
-        references: dict[str, int] = {}
-        sizes: dict[str, int] = {}
-        for _, record in kept:
-            digest = str(record["sha256"])
-            references[digest] = references.get(digest, 0) + 1
-            sizes[digest] = int(str(record["bytes"]))
-        total = sum(sizes.values())
-        exchanges = objects = removed = 0
-        for path, record in kept:
-            old = edge is not None and datetime.fromisoformat(str(record["received_at"])) < edge
-            if not old and (max_bytes is None or total <= max_bytes):
-                break
-            path.unlink(missing_ok=True)
-            exchanges += 1
-            digest = str(record["sha256"])
-            references[digest] -= 1
-            if references[digest] == 0:
-                self._body(digest).unlink(missing_ok=True)
-                total -= sizes[digest]
-                removed += sizes[digest]
-                objects += 1
-        return Pruned(exchanges, objects, removed)
+    def body(self, digest: str) -> Path:
+        """Where the body of that digest is, if it is there."""
+        return self._objects / digest[:2] / digest
+
+    def _files(self, folder: str, depth: int = 0) -> list[str]:
+        """Paths of the files so many folders below; much faster than a pattern, with ten thousands of folders."""
+        level = [str(self.folder / folder)]
+        for _ in range(depth + 1):
+            level = [f"{path}/{name}" for path in level for name in _names(path)]
+        return level
 
     def _answer(self, request: Request, record: Record) -> Answer:
         headers = record["headers"]
@@ -272,30 +315,30 @@ class Archive:
             request=request,
             status=int(str(record["status"])),
             headers={str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {},
-            body=self._body(str(record["sha256"])),
+            body=self.body(str(record["sha256"])),
             sha256=str(record["sha256"]),
             size=int(str(record["bytes"])),
             received_at=datetime.fromisoformat(str(record["received_at"])).astimezone(UTC),
             origin=Origin(str(record["origin"])),
         )
 
-    def _body(self, digest: str) -> Path:
-        return self._objects / digest[:2] / digest
 
+def read(path: Path) -> Record:
+    """What is on record of one exchange.
 
-def _read(path: Path) -> Record:
+    Raises: ArchiveError if it cannot be read.
+    """
     try:
         record = json.loads(path.read_text())
-        if isinstance(record, dict) and {"status", "sha256", "bytes", "origin", "received_at", "headers"} <= set(
-            record
-        ):
+        if isinstance(record, dict) and record.keys() >= _RECORDED:
             return record
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: not a readable exchange: {error}") from error
     raise ArchiveError(f"{path}: not the record of an exchange")
 
 
-def _digest_of(path: Path) -> str | None:
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 of a file; None where there is none."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -306,3 +349,22 @@ def _digest_of(path: Path) -> str | None:
 def _made(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - paths of ten thousands of folders take as long as the folders
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _lock_of_our_own(folder: Path) -> tuple[int, Path]:
+    """A new file in the folder, locked for as long as it is open."""
+    while True:
+        path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        # Who looked for dead users came in between, and took it away.
+        os.close(descriptor)
