@@ -58,6 +58,7 @@ class Simulator:
         self._lock = threading.Lock()
         self._faults = list(faults)
         self._last_start: dict[str, float] = {}
+        self._most_bytes: dict[str, int] = {}
         self.log: list[Served] = []
         """Every request that came, in order."""
         self._server = _Server((host, port), self)
@@ -95,10 +96,16 @@ class Simulator:
         with self._lock:
             self._faults.extend(faults)
 
+    def limit(self, iso: str, most_bytes: int) -> None:
+        """Let the ISO of that name refuse whatever has an answer of more bytes, until faults are cleared."""
+        with self._lock:
+            self._most_bytes[iso] = most_bytes
+
     def clear_faults(self) -> None:
-        """Take back all faults that have not happened yet."""
+        """Take back all faults that have not happened yet, and limits."""
         with self._lock:
             self._faults.clear()
+            self._most_bytes.clear()
 
     def handle(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -120,7 +127,10 @@ class Simulator:
         elif fault == "503":
             answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"Content-Type": "text/html"}, b"<html>overloaded</html>")
         else:
-            answer = iso.answer(Asked(method, word, path.removeprefix(prefix), query, headers, body), fault)
+            asked = Asked(method, word, path.removeprefix(prefix), query, headers, body)
+            answer = iso.too_large(asked) if fault == "too_large" else iso.answer(asked, fault)
+            if answer.status == HTTPStatus.OK and len(answer.body) > self._most_bytes.get(iso.name, len(answer.body)):
+                answer = iso.too_large(asked)
         with self._lock:
             self.log.append(Served(path, dict(query), answer.status, fault, started))
         return answer, fault
