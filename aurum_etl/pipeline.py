@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import fetch
+from aurum_etl.adapters.bulk import fetch_or_bulk
 from aurum_etl.checksum import days_of_rows
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError, Stopped
@@ -67,6 +67,8 @@ class _Progress:
     revision: str = ""
     waits: bool = False
     """Whether what is not there may still come: not for files, and not for what is asked for whatever it is."""
+    is_nothing: bool = False
+    """Whether the source said to each request, in its own words, that it has nothing."""
     attempts: int = 0
     bytes: int = 0
     rows_read: int = 0
@@ -124,12 +126,16 @@ def _obtain(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progres
     """The canonical frame of what the ISO answers for the chunk."""
     dataset = workshop.dataset
     with progress.step("fetch"):
-        fetched = fetch(workshop.adapter, dataset, chunk, source, workshop.max_bytes, workshop.cores)
+        fetched = fetch_or_bulk(
+            workshop.adapter, dataset, chunk, source, workshop.max_bytes, workshop.cores, now=progress.started_at
+        )
     # Reading an answer is part of accepting it, since damaged ones are asked for again.
     progress.seconds["decode"] = fetched.decode_seconds
     progress.seconds["fetch"] -= fetched.decode_seconds
     progress.attempts = fetched.attempts
     progress.bytes = fetched.size
+    progress.findings.extend(fetched.findings)
+    progress.is_nothing = fetched.is_nothing
     # A replay is of the origin that its answers had; one invented answer makes the chunk an invented one.
     progress.origin = Origin.SIMULATOR if Origin.SIMULATOR in fetched.origins else min(fetched.origins)
     _note_nothing(progress, chunk, dataset, fetched)
@@ -345,13 +351,15 @@ def _only_the_window(normalized: Normalized, chunk: Chunk, axis: str | None, pro
 
 
 def _nothing_came(chunk: Chunk, dataset: Dataset, progress: _Progress) -> Outcome:
-    """Empty, if the source said so and it is late enough to believe it."""
+    """Empty, if the source said so to each request and it is late enough to believe it."""
     said = [finding for finding in progress.findings if finding.check == "source_has_data"]
-    if not said:
+    if said:
+        _too_early(chunk, dataset, progress, said[0].detail)
+    if not progress.is_nothing:
         raise SourceChanged(
             f"{chunk.key}: the answer holds no row of the window, and the source did not say that there is nothing"
+            + (f" beside {said[0].detail}" if said else "")
         )
-    _too_early(chunk, dataset, progress, said[0].detail)
     return Outcome.EMPTY
 
 

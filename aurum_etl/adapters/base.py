@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable, SpecError
+from aurum_etl.chunk import Selection
+from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable, SpecError, TooLarge
 from aurum_etl.manners import NothingThere
-from aurum_etl.receipt import Origin
+from aurum_etl.receipt import Finding, Origin, Severity
+from aurum_etl.telemetry import logger
+from aurum_etl.window import halves as halves_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from aurum_etl.market import Iso
 
 
+_TOLD_CHARACTERS = 200
+"""How much of a request is told where it is only an example: fifty places make a long one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request, and the report that its answer is read as."""
@@ -38,6 +45,12 @@ class Ask:
     """Whether the answer holds rows: a list of documents only leads to those that do."""
     otherwise: Ask | None = None
     """What to ask for in its place where there is nothing: the same under another name."""
+    part: Chunk | None = None
+    """What of the chunk it asks for, where there may be requests for less of it; None where it is whole or not at all."""
+    by_hour: bool = False
+    """Whether less may be hours of a market day."""
+    rows: int | None = None
+    """How many rows it brings, where an answer before it has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,13 @@ class Adapter(Protocol):
         """What there is to ask once that answer is there: by default nothing, since most answers have no pages."""
         return After()
 
+    def less(self, dataset: Dataset, ask: Ask, refusal: TooLarge) -> tuple[Ask, ...]:
+        """What to ask for in the place of a request that was refused as too large; nothing where it can't be less.
+
+        Together they bring what it would have brought; what they bring twice counts once.
+        """
+        return in_halves(self, dataset, ask, refusal)
+
     def auth(self, dataset: Dataset, credentials: Mapping[str, str], bases: Mapping[str, str]) -> httpx.Auth | None:
         """How requests for the dataset's feed prove who asks; by default nobody wants to know."""
         return None
@@ -95,6 +115,40 @@ class Fetched:
     """Where the answers came from in the first place."""
     size: int = 0
     """Bytes of all answers, as they were received."""
+    findings: tuple[Finding, ...] = ()
+    """What is worth telling of how it came."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing came because the source has nothing: each of its answers said so, and none held a row less."""
+        return bool(self.nothing) and not any(batches for _, batches in self.batches)
+
+
+@dataclass
+class _Split:
+    """A request that was refused as too large, and those that came in its place."""
+
+    refused: Request
+    reason: str
+    came: list[Request] = field(default_factory=list)
+
+    def finding(self) -> Finding:
+        """How it was split, for the receipt."""
+        first, last = (self.came[at].describe()[:_TOLD_CHARACTERS] for at in (0, -1))
+        reason = self.reason.removeprefix(f"{self.refused.describe()}: ")[:_TOLD_CHARACTERS]
+        detail = f"refused as too large, and came as {len(self.came)} requests, from {first} to {last}; {reason}"
+        return Finding("request_was_split", Severity.INFO, len(self.came), detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A request that is to be sent."""
+
+    ask: Ask
+    split: _Split | None = None
+    """What it is a part of."""
+    refused: int = 0
+    """How many larger ones were refused before it."""
 
 
 @dataclass
@@ -107,6 +161,7 @@ class _Coming:
     attempts: int = 0
     decode_seconds: float = 0.0
     size: int = 0
+    splits: list[_Split] = field(default_factory=list)
     cores: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def take(self, report: Report, batches: Iterable[pa.RecordBatch]) -> int:
@@ -123,6 +178,7 @@ class _Coming:
             self.decode_seconds,
             frozenset(self.origins),
             self.size,
+            tuple(each.finding() for each in self.splits if each.came),
         )
 
 
@@ -154,28 +210,92 @@ def fetch(
     Raises: SourceError if one of the requests cannot be answered in full: a chunk is whole or it is not there.
     """
     coming = _Coming(cores=cores or nullcontext())
-    for first in adapter.asks(dataset, chunk):
-        waiting, rows, promised = deque([first]), 0, None
-        while waiting:
-            ask = waiting.popleft()
-            try:
-                read, answer = _read(adapter, ask, source, chunk, max_bytes, coming)
-            except NothingThere as reason:
-                coming.origins.add(reason.answer.origin)
-                if ask.otherwise is not None:
-                    waiting.append(ask.otherwise)
-                else:
-                    coming.nothing.append(str(reason))
-                continue
-            rows += read
-            after = adapter.after(dataset, chunk, ask, answer)
-            promised = after.promised if after.promised is not None else promised
-            waiting.extend(after.asks)
-        if promised is not None and rows != promised:
-            raise SourceUnavailable(
-                f"{first.request.describe()}: {rows:,} rows came, and {promised:,} were promised: it changed while it was read"
-            )
+    series = deque(_Wanted(ask) for ask in adapter.asks(dataset, chunk))
+    while series:
+        first = series.popleft()
+        parts = _take_series(adapter, dataset, chunk, first, source, max_bytes, coming)
+        series.extendleft(reversed(parts))
     return coming.fetched()
+
+
+def _take_series(
+    adapter: Adapter, dataset: Dataset, chunk: Chunk, first: _Wanted, source: Source, max_bytes: int, coming: _Coming
+) -> list[_Wanted]:
+    """Send a request and all that its answers lead to; where it was refused as too large itself, those that take its place.
+
+    Raises: SourceUnavailable if other rows came than were promised; TooLarge if less than what was refused can't be asked for.
+    """
+    waiting, rows, promised = deque([first]), 0, None
+    while waiting:
+        wanted = waiting.popleft()
+        try:
+            read, answer = _read(adapter, wanted.ask, source, chunk, max_bytes, coming)
+        except NothingThere as reason:
+            coming.origins.add(reason.answer.origin)
+            if wanted.ask.otherwise is not None:
+                waiting.append(replace(wanted, ask=wanted.ask.otherwise))
+            else:
+                coming.nothing.append(str(reason))
+            continue
+        except TooLarge as refusal:
+            parts = _parts(adapter, dataset, wanted, refusal, coming)
+            if wanted is first:
+                return parts
+            waiting.extendleft(reversed(parts))
+            continue
+        rows += read
+        if wanted.split is not None:
+            wanted.split.came.append(wanted.ask.request)
+        after = adapter.after(dataset, chunk, wanted.ask, answer)
+        promised = after.promised if after.promised is not None else promised
+        waiting.extend(replace(wanted, ask=ask) for ask in after.asks)
+    if promised is not None and rows != promised:
+        raise SourceUnavailable(
+            f"{first.ask.request.describe()}: {rows:,} rows came, and {promised:,} were promised: "
+            "it changed while it was read"
+        )
+    return []
+
+
+def _parts(adapter: Adapter, dataset: Dataset, wanted: _Wanted, refusal: TooLarge, coming: _Coming) -> list[_Wanted]:
+    """What to send in the place of what was refused.
+
+    Raises: the refusal, with what was tried, where there is nothing less.
+    """
+    coming.attempts = max(coming.attempts, refusal.attempts)
+    asks = adapter.less(dataset, wanted.ask, refusal)
+    split = wanted.split
+    if not asks:
+        tried = "" if split is None else f" after {wanted.refused} larger ones, the first {split.refused.describe()}"
+        refusal.args = (f"{refusal}; it was refused{tried}, and less than that cannot be asked for",)
+        raise refusal
+    if split is None:
+        split = _Split(wanted.ask.request, str(refusal))
+        coming.splits.append(split)
+    logger().info("request.split", request=wanted.ask.request.describe(), parts=len(asks), refused=wanted.refused + 1)
+    return [_Wanted(ask, split, wanted.refused + 1) for ask in asks]
+
+
+def in_halves(adapter: Adapter, dataset: Dataset, ask: Ask, refusal: TooLarge) -> tuple[Ask, ...]:
+    """The requests for both halves of what was asked for: of its market days, its places, or its hours, in that order, or
+    first of what the refusal is about.
+    """
+    if ask.part is None:
+        return ()
+    window, selection = ask.part.window, ask.part.selection
+    days = [replace(ask.part, window=half) for half in halves_of(window, dataset.timezone, by_hour=False)]
+    middle = len(selection.names) // 2
+    names = (selection.names[:middle], selection.names[middle:]) if middle else ()
+    places = [replace(ask.part, selection=Selection.named(half)) for half in names]
+    hours = [replace(ask.part, window=half) for half in halves_of(window, dataset.timezone, by_hour=ask.by_hour)]
+    for halves in (places, days, hours) if refusal.about == "places" else (days, places, hours):
+        asks = [each for half in halves for each in adapter.asks(dataset, half) if each.report.name == ask.report.name]
+        # Where places are asked for all together, whoever is wanted of them, a half of them is the same request again.
+        if all(each.request != ask.request for each in asks):
+            found = {each.request: each for each in asks}
+            if found:
+                return tuple(found.values())
+    return ()
 
 
 def _read(
@@ -190,13 +310,17 @@ def _read(
             return decoded(answer)
 
     def decoded(answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
-        started = time.perf_counter()
+        started, where = time.perf_counter(), answer.request.describe()
         try:
-            return tuple(adapter.batches(ask.report, answer.body, answer.request.describe(), max_bytes))
+            batches = tuple(adapter.batches(ask.report, answer.body, where, max_bytes))
         except NoData as reason:
             return reason
         finally:
             coming.decode_seconds += time.perf_counter() - started
+        if batches and not any(batch.num_rows for batch in batches):
+            # A header without rows may be all that is left of many.
+            raise SourceUnavailable(f"{where}: the answer holds no row, and does not say that there is nothing")
+        return batches
 
     fetched = source.get(ask.request, read, chunk_key=chunk.key)
     coming.attempts = max(coming.attempts, fetched.attempts)
