@@ -184,6 +184,10 @@ class Feed:
     """Where this feed comes later or earlier than the dataset's `lag` says."""
     rows_per_request: int | None = None
     """The most rows that one answer has, where the rest comes in further pages."""
+    bulk: str = ""
+    """The feed that has the same rows, under the same mark, in files made for everybody, and may take this one's place for
+    all locations; empty where there is none.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +232,15 @@ class Dataset:
     def of(self, feed: str, settings: Mapping[str, str] | None = None) -> Dataset:
         """The same dataset by another of its feeds, with those settings of its clocks."""
         number = [each.name for each in self.feeds].index(feed)
-        feeds = list(self.feeds)
-        feeds[number] = replace(
-            feeds[number], reports=tuple(_set(report, settings or {}) for report in feeds[number].reports)
+        # What the documents leave open is the same in the file that may take the feed's place.
+        set_alike = {feed, self.feeds[number].bulk}
+        feeds = tuple(
+            replace(each, reports=tuple(_set(report, settings or {}) for report in each.reports))
+            if each.name in set_alike
+            else each
+            for each in self.feeds
         )
-        return replace(self, feeds=tuple(feeds), chosen=number)
+        return replace(self, feeds=feeds, chosen=number)
 
     @property
     def settings(self) -> dict[str, str]:

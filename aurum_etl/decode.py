@@ -22,10 +22,11 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from aurum_etl.dataset import Published
-from aurum_etl.errors import SourceChanged, SourceUnavailable
+from aurum_etl.errors import SourceChanged, SourceUnavailable, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
     from xml.etree.ElementTree import Element
 
@@ -56,7 +57,7 @@ class Member:
 def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
     """The files inside a zip, one after the other, each inflated while the one before it is being used.
 
-    Raises: SourceUnavailable if the bytes are no whole zip (the next try may bring one); SourceChanged if they would
+    Raises: SourceUnavailable if the bytes are no whole zip (the next try may bring one); TooLarge if they would
             inflate to more than `max_bytes`.
     """
     with path.open("rb") as file:
@@ -67,7 +68,7 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
         # parses; one member ahead and no more keeps memory flat.
         with ThreadPoolExecutor(1, "inflate") as ahead:
             waiting = deque(infos)
-            running = ahead.submit(_inflate, file, waiting.popleft(), where) if waiting else None
+            running: Future[Member] | None = ahead.submit(_inflate, file, waiting.popleft(), where)
             while running is not None:
                 member = running.result()
                 running = ahead.submit(_inflate, file, waiting.popleft(), where) if waiting else None
@@ -95,9 +96,11 @@ def _listed(file: BinaryIO, where: str, max_bytes: int) -> list[zipfile.ZipInfo]
             infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise SourceUnavailable(f"{where}: the zip is damaged or cut short: {error}") from error
+    if not infos:
+        raise SourceUnavailable(f"{where}: the zip has no member")
     total = sum(info.file_size for info in infos)
     if total > max_bytes:
-        raise SourceChanged(f"{where}: the zip declares {total:,} bytes of content, more than {max_bytes:,}")
+        raise TooLarge(f"{where}: the zip declares {total:,} bytes of content, more than {max_bytes:,}")
     return infos
 
 
@@ -113,7 +116,7 @@ def file_members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
     elif magic == _GZIP_MAGIC:
         yield Member(path.name.removesuffix(".gz"), _gunzipped(path.read_bytes(), where, max_bytes))
     elif path.stat().st_size > max_bytes:
-        raise SourceChanged(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
+        raise TooLarge(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
     else:
         yield Member(path.name, path.read_bytes())
 
@@ -121,10 +124,10 @@ def file_members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
 def whole(path: Path, where: str, max_bytes: int) -> bytes:
     """A small answer that is no zip, without a byte order mark.
 
-    Raises: SourceChanged if it is no small one; SourceUnavailable if it is empty.
+    Raises: TooLarge if it is no small one; SourceUnavailable if it is empty.
     """
     if path.stat().st_size > max_bytes:
-        raise SourceChanged(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
+        raise TooLarge(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
     content = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
     if not content.strip():
         raise SourceUnavailable(f"{where}: an empty body instead of data")
@@ -138,7 +141,7 @@ def _gunzipped(content: bytes, where: str, max_bytes: int) -> bytes:
     except _INFLATE_ERRORS as error:
         raise SourceUnavailable(f"{where}: the gzip is damaged: {error}") from error
     if len(inflated) > max_bytes:
-        raise SourceChanged(f"{where}: the gzip inflates to more than {max_bytes:,} bytes")
+        raise TooLarge(f"{where}: the gzip inflates to more than {max_bytes:,} bytes")
     if not inflater.eof:
         raise SourceUnavailable(f"{where}: the gzip is cut short")
     return inflated

@@ -19,7 +19,14 @@ import httpx
 import tenacity
 
 from aurum_etl.archive import Answer, Exchange, shown
-from aurum_etl.errors import AccessDenied, SourceChanged, SourceError, SourceUnavailable, SourceUnreachable
+from aurum_etl.errors import (
+    AccessDenied,
+    SourceChanged,
+    SourceError,
+    SourceUnavailable,
+    SourceUnreachable,
+    TooLarge,
+)
 from aurum_etl.manners import NothingThere
 from aurum_etl.quota import Call, Reply, demand_going
 from aurum_etl.telemetry import logger
@@ -37,6 +44,8 @@ T = TypeVar("T")
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _TOO_FAST = frozenset({408, 425, 429})
+_ADDRESS_TOO_LONG = 414
+_TOO_LARGE = frozenset({413, _ADDRESS_TOO_LONG})
 _UNREACHABLE_ATTEMPTS = 3
 
 
@@ -301,13 +310,14 @@ class Download:
                     params=request.query,
                     content=request.body or None,
                     headers={**dict(request.headers), **({"content-type": "application/json"} if request.body else {})},
+                    auth=None if request.host in self._manners.open_hosts else httpx.USE_CLIENT_DEFAULT,
                 ) as response,
             ):
                 came.begun(response.status_code)
                 broken: Exception | None = None
                 try:
                     self._receive(response, incoming, came, where)
-                except (httpx.HTTPError, SourceChanged, SourceUnavailable) as error:
+                except (httpx.HTTPError, SourceUnavailable, TooLarge) as error:
                     # What came before a connection broke is evidence too.
                     broken = error
                 answer = self._archive.keep(
@@ -344,7 +354,7 @@ class Download:
             demand_going(self._stopping)
             incoming.write(piece)
             if incoming.size > self._max_bytes:
-                raise SourceChanged(f"{where}: the answer is longer than {self._max_bytes:,} bytes")
+                raise _too_long(where, self._max_bytes)
             if came.seconds > self._patience.total_seconds:
                 raise SourceUnavailable(f"{where}: the answer was not there after {self._patience.total_seconds:.0f} s")
 
@@ -381,10 +391,11 @@ class Download:
 class Replay:
     """A source over the archive: not a single request is sent."""
 
-    def __init__(self, archive: Archive, *, simulated: bool, manners: Manners) -> None:
+    def __init__(self, archive: Archive, *, simulated: bool, manners: Manners, max_bytes: int) -> None:
         self._archive = archive
         self._simulated = simulated
         self._manners = manners
+        self._max_bytes = max_bytes
 
     def get(
         self,
@@ -396,8 +407,12 @@ class Replay:
     ) -> Fetched[T]:
         """See `Source.get`; Raises also ArchiveError, if the archive has no whole answer to the request."""
         logger().debug("request.replayed", request=request.describe(), chunk=chunk_key)
-        statuses = frozenset({200}) | self._manners.nothing_there
-        answer = _judged(self._archive.latest(request, simulated=self._simulated, statuses=statuses), self._manners)
+        # What was refused as too large is refused again, so that its parts are looked for.
+        statuses = {200, *_TOO_LARGE, *self._manners.nothing_there, *((400,) if self._manners.too_much else ())}
+        kept = self._archive.latest(request, simulated=self._simulated, statuses=frozenset(statuses))
+        answer = _judged(kept, self._manners)
+        if answer.size > self._max_bytes:
+            raise _too_long(request.describe(), self._max_bytes)
         return Fetched(accept(answer), answer, 0)
 
 
@@ -412,6 +427,10 @@ def _without_secrets(address: str, query: Iterable[tuple[str, str]]) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, shown(query), ""))
 
 
+def _too_long(where: str, max_bytes: int) -> TooLarge:
+    return TooLarge(f"{where}: the answer is longer than {max_bytes:,} bytes (AURUM_RESPONSE_MAX_MB)")
+
+
 def _judged(answer: Answer, manners: Manners) -> Answer:
     """The answer, if its status is 200."""
     if answer.status == 200:
@@ -419,8 +438,16 @@ def _judged(answer: Answer, manners: Manners) -> Answer:
     body = answer.body.read_bytes()[:400].decode("utf-8", "replace")
     words = " ".join(body.split())[:200]
     message = f"{answer.request.describe()}: status {answer.status}" + (f': "{words}"' if words else "")
-    if answer.status in manners.nothing_there:
+    if answer.status in manners.nothing_there and manners.says_nothing(answer):
         raise NothingThere(message, answer)
+    if answer.status in _TOO_LARGE:
+        raise TooLarge(message, about="places" if answer.status == _ADDRESS_TOO_LONG else None)
+    if (
+        answer.status == 400
+        and manners.too_much is not None
+        and manners.too_much.search(answer.body.read_bytes()[:4096])
+    ):
+        raise TooLarge(message)
     if answer.status in _AGAIN:
         asked = [manners.busy_seconds(answer), _retry_after(answer.headers.get("retry-after"))]
         raise SourceUnavailable(message, wait_seconds=max((each for each in asked if each), default=None))

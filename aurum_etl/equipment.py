@@ -153,7 +153,9 @@ def source(equipment: Equipment, settings: Settings, turns: Budget, stop: thread
     adapter, archive = adapters.adapter(dataset.iso), Archive(settings.private_folder("archive"))
     if equipment.replay:
         with archive.in_use(whole=True):
-            yield Replay(archive, simulated=equipment.simulated, manners=adapter.manners)
+            yield Replay(
+                archive, simulated=equipment.simulated, manners=adapter.manners, max_bytes=settings.response_max_bytes
+            )
         return
     credentials = settings.credentials if equipment.credentials is None else equipment.credentials
     patience = replace(Patience() if equipment.paced else QUICK, attempts=equipment.spec.source.attempts)

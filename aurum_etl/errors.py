@@ -32,7 +32,7 @@ chunk is postponed, and as if it had not begun.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,6 +136,11 @@ class AccessDenied(SourceError):
 
 class TooLarge(SourceError):
     """The ISO refuses to answer so much at once; less of it may be had."""
+
+    def __init__(self, message: str, *, about: Literal["window", "places"] | None = None) -> None:
+        super().__init__(message)
+        self.about = about
+        """What there is too much of; None where the refusal does not say."""
 
 
 class ContractViolation(AurumError):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl import recognition
 from aurum_etl.adapters.base import Answers
+from aurum_etl.adapters.bulk import ask_or_bulk
 from aurum_etl.checksum import days_of_rows, rest_of_rows
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError, Stopped
@@ -76,6 +77,8 @@ class _Progress:
     revision: str = ""
     waits: bool = False
     """Whether what is not there may still come: not for files, and not for what is asked for whatever it is."""
+    is_nothing: bool = False
+    """Whether the source said to each request, in its own words, that it has nothing."""
     attempts: int = 0
     bytes: int = 0
     rows_read: int = 0
@@ -155,7 +158,7 @@ def _ask(chunk: Chunk, workshop: Workshop, source: Source, progress: _Progress) 
     known = frozenset(content.answers if content is not None else ())
     answers = Answers(workshop.adapter, workshop.max_bytes, workshop.cores, known)
     with progress.step("fetch"):
-        answers.ask_for(workshop.dataset, chunk, source)
+        answers = ask_or_bulk(answers, workshop.dataset, chunk, source, now=progress.started_at)
     progress.attempts = answers.attempts
     progress.bytes = answers.size
     progress.answers = answers.marks
@@ -171,6 +174,8 @@ def _read(chunk: Chunk, workshop: Workshop, answers: Answers, progress: _Progres
     # Reading an answer is part of accepting it, since damaged ones are asked for again.
     progress.seconds["decode"] = fetched.decode_seconds
     progress.seconds["fetch"] -= fetched.decode_seconds
+    progress.findings.extend(fetched.findings)
+    progress.is_nothing = fetched.is_nothing
     _note_nothing(progress, chunk, workshop.dataset, fetched)
     with workshop.cores, progress.step("normalize"):
         return normalized_of(fetched, workshop.dataset)
@@ -435,13 +440,15 @@ def _only_the_window(normalized: Normalized, chunk: Chunk, axis: str | None, pro
 
 
 def _nothing_came(chunk: Chunk, dataset: Dataset, progress: _Progress) -> Outcome:
-    """Empty, if the source said so and it is late enough to believe it."""
+    """Empty, if the source said so to each request and it is late enough to believe it."""
     said = [finding for finding in progress.findings if finding.check == "source_has_data"]
-    if not said:
+    if said:
+        _too_early(chunk, dataset, progress, said[0].detail)
+    if not progress.is_nothing:
         raise SourceChanged(
             f"{chunk.key}: the answer holds no row of the window, and the source did not say that there is nothing"
+            + (f" beside {said[0].detail}" if said else "")
         )
-    _too_early(chunk, dataset, progress, said[0].detail)
     return Outcome.EMPTY
 
 

@@ -93,6 +93,20 @@ def split(window: Window, days: int, zone: str) -> list[Window]:
     return pieces
 
 
+def halves(window: Window, zone: str, *, by_hour: bool) -> list[Window]:
+    """Two pieces, cut at the local midnight in the middle; of a single market day at the whole hour there, if `by_hour`.
+    Nothing where there is no such place to cut.
+    """
+    days = [market_day(day, zone) for day in days_of(window, zone)]
+    edges = [each.start for each in days[1:]]
+    if not edges and by_hour:
+        edges = [each.start for each in split_hours(window)[1:]]
+    if not edges:
+        return []
+    middle = edges[len(edges) // 2]
+    return [Window(window.start, middle), Window(middle, window.end)]
+
+
 def merge(windows: Iterable[Window]) -> list[Window]:
     """The fewest windows that cover the same instants, in order."""
     merged: list[Window] = []

@@ -40,7 +40,7 @@ def ours(name: str) -> Callable[[Path], int]:
     adapter = adapters.adapter(dataset.iso)
 
     def work(folder: Path) -> int:
-        source = Replay(Archive(folder), simulated=True, manners=adapter.manners)
+        source = Replay(Archive(folder), simulated=True, manners=adapter.manners, max_bytes=10**10)
         normalized = normalized_of(fetch(adapter, dataset, chunk, source, _MAX_BYTES), dataset)
         frame = with_lineage(normalized.frame, dataset.contract, chunk, datetime.now(UTC))
         # Rows of neighboring days stay: the peer keeps them too.

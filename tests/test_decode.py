@@ -13,7 +13,7 @@ import pytest
 from aurum_etl import decode
 from aurum_etl.clock import UtcInstants
 from aurum_etl.dataset import Published, Report
-from aurum_etl.errors import SourceChanged, SourceUnavailable
+from aurum_etl.errors import SourceChanged, SourceUnavailable, TooLarge
 from tests.frames import zip_of
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def test_html_instead_of_a_zip_can_be_tried_again_and_is_quoted(tmp_path: Path) 
 
 
 def test_a_zip_that_would_inflate_beyond_the_limit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceChanged, match="more than 1,000"):
+    with pytest.raises(TooLarge, match="more than 1,000"):
         members(tmp_path / "z", zip_of(a_csv=b"0" * 1001), 1000)
 
 
@@ -302,7 +302,7 @@ def test_a_damaged_zip_inside_a_zip_is_named_and_can_be_tried_again() -> None:
     with pytest.raises(SourceUnavailable, match=r"^here: one\.zip: the zip is damaged or cut short"):
         list(decode.inner_members(cut, "here", BIG))
     large = decode.Member("one.zip", zip_of(a_csv=b"0" * 1001))
-    with pytest.raises(SourceChanged, match="more than 1,000"):
+    with pytest.raises(TooLarge, match="more than 1,000"):
         list(decode.inner_members(large, "here", 1000))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import re
 import socket
 import threading
 import time
@@ -12,18 +13,27 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from aurum_etl.archive import Answer, Archive, Request, upkeep
 from aurum_etl.download import QUICK, Download, Patience, Replay
-from aurum_etl.errors import AccessDenied, SourceChanged, SourceResting, SourceUnavailable, SourceUnreachable, Stopped
+from aurum_etl.errors import (
+    AccessDenied,
+    SourceChanged,
+    SourceResting,
+    SourceUnavailable,
+    SourceUnreachable,
+    Stopped,
+    TooLarge,
+)
 from aurum_etl.manners import Manners, NothingThere
 from aurum_etl.market import Iso
 from aurum_etl.quota import BreakerRule, BreakerState, Ledger, LedgerBudget, Limits, Terms
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 REQUEST = Request(Iso.CAISO, "SingleZip", (("queryname", "PRC_LMP"),))
@@ -119,7 +129,7 @@ def test_a_status_may_say_that_there_is_nothing_and_a_replay_says_so_too(archive
             download.get(REQUEST, text, chunk_key="k")
     assert caught.value.answer.status == 404
     with pytest.raises(NothingThere, match=r"status 404$"):
-        Replay(archive, simulated=False, manners=manners).get(REQUEST, text, chunk_key="k")
+        Replay(archive, simulated=False, manners=manners, max_bytes=10**8).get(REQUEST, text, chunk_key="k")
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 422, 302])
@@ -209,8 +219,66 @@ def test_nobody_there_is_told_with_what_to_do(archive: Archive) -> None:
 
 def test_an_answer_beyond_the_limit_is_refused(archive: Archive) -> None:
     with serving((200, {}, b"x" * 2000)) as server, source(server.base, archive, max_bytes=1000) as download:
-        with pytest.raises(SourceChanged, match="longer than 1,000 bytes"):
+        with pytest.raises(TooLarge, match="longer than 1,000 bytes"):
             download.get(REQUEST, text, chunk_key="k")
+    assert len(server.starts) == 1
+    with pytest.raises(TooLarge, match="longer than 1,000 bytes"):
+        Replay(archive, simulated=False, manners=Manners(), max_bytes=1000).get(REQUEST, text, chunk_key="k")
+
+
+@pytest.mark.parametrize(("status", "about"), [(413, None), (414, "places"), (400, None)])
+def test_what_is_too_much_is_not_asked_again_and_a_replay_refuses_it_too(
+    archive: Archive, status: int, about: str | None
+) -> None:
+    manners = Manners(too_much=re.compile(b"too much"))
+    refusal: Scripted = (status, {}, b"that is too much")
+    with serving(refusal, GOOD) as server, source(server.base, archive, manners=manners) as download:
+        with pytest.raises(TooLarge, match=rf"status {status}") as caught:
+            download.get(REQUEST, text, chunk_key="k")
+    assert (caught.value.about, caught.value.attempts, len(server.starts)) == (about, 1, 1)
+    with pytest.raises(TooLarge, match=rf"status {status}"):
+        Replay(archive, simulated=False, manners=manners, max_bytes=1000).get(REQUEST, text, chunk_key="k")
+
+
+def test_a_400_that_does_not_speak_of_too_much_is_no_such_refusal(archive: Archive) -> None:
+    manners = Manners(too_much=re.compile(b"too much"))
+    with serving((400, {}, b"wrong"), GOOD) as server, source(server.base, archive, manners=manners) as download:
+        with pytest.raises(SourceChanged, match="status 400"):
+            download.get(REQUEST, text, chunk_key="k")
+
+
+def test_a_status_for_nothing_may_also_say_something_else(archive: Archive) -> None:
+    manners = Manners(nothing_there=frozenset({404}), says_nothing=lambda answer: not answer.size)
+    with (
+        serving((404, {}, b"wrong address"), GOOD) as server,
+        source(server.base, archive, manners=manners) as download,
+    ):
+        with pytest.raises(SourceChanged, match="wrong address"):
+            download.get(REQUEST, text, chunk_key="k")
+
+
+def test_who_asks_is_not_told_to_hosts_that_do_not_want_to_know(archive: Archive) -> None:
+    told: list[str] = []
+
+    class Proof(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+            told.append(request.url.path)
+            yield request
+
+    manners = Manners(open_hosts=frozenset({"OPEN"}))
+    with serving(GOOD) as server:
+        bases = {"": server.base, "OPEN": server.base}
+        options = {
+            "budget": budget_of(archive),
+            "patience": HASTY,
+            "max_bytes": 1000,
+            "manners": manners,
+            "auth": Proof(),
+        }
+        with Download(bases, Origin.CUSTOM, archive, **options) as download:  # type: ignore[arg-type]
+            download.get(replace(REQUEST, path="open", host="OPEN"), text, chunk_key="k")
+            download.get(replace(REQUEST, path="closed"), text, chunk_key="k")
+    assert told == ["/closed"]
 
 
 def test_requests_start_no_faster_than_the_pace(archive: Archive) -> None:
@@ -240,7 +308,7 @@ def test_who_is_stopped_waits_for_no_better_answer(archive: Archive) -> None:
 def test_a_replay_sends_no_request(archive: Archive) -> None:
     with serving(GOOD) as server, source(server.base, archive) as download:
         download.get(REQUEST, text, chunk_key="k")
-    replayed = Replay(archive, simulated=False, manners=Manners()).get(REQUEST, text, chunk_key="k")
+    replayed = Replay(archive, simulated=False, manners=Manners(), max_bytes=10**8).get(REQUEST, text, chunk_key="k")
     assert (replayed.value, replayed.attempts, replayed.answer.origin) == ("good", 0, Origin.CUSTOM)
 
 

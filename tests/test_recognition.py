@@ -329,7 +329,7 @@ class Bench:
         with self.archive.receiving() as incoming:
             incoming.write(body)
             self.archive.keep(incoming, ask.request, came)
-        source = Replay(self.archive, simulated=False, manners=CAISO.manners)
+        source = Replay(self.archive, simulated=False, manners=CAISO.manners, max_bytes=10**8)
         return run_chunk(self.chunk, replace(self.workshop, **changes), source, earlier)
 
 
@@ -433,7 +433,9 @@ def test_answers_that_are_known_are_not_read(bench: Bench) -> None:
     first = bench(answer())
     answers = Answers(CAISO, 10**8, known=frozenset(first.content.answers if first.content else ()))
     (ask,) = CAISO.asks(LMP_DAY_AHEAD, bench.chunk)
-    answers.ask_for(LMP_DAY_AHEAD, bench.chunk, Replay(bench.archive, simulated=False, manners=CAISO.manners))
+    answers.ask_for(
+        LMP_DAY_AHEAD, bench.chunk, Replay(bench.archive, simulated=False, manners=CAISO.manners, max_bytes=10**8)
+    )
     assert (answers.decode_seconds, [part.batches for part in answers.parts]) == (0.0, [None])
     fetched = answers.read()
     assert (fetched.decode_seconds > 0, [report.name for report, _ in fetched.batches]) == (True, [ask.report.name])

@@ -8,9 +8,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable, SpecError
+from aurum_etl.chunk import Selection
+from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable, SpecError, TooLarge
 from aurum_etl.manners import NothingThere
-from aurum_etl.receipt import Origin
+from aurum_etl.receipt import Finding, Origin, Severity
+from aurum_etl.telemetry import logger
+from aurum_etl.window import halves as halves_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
     from aurum_etl.quota.limits import Allowance
 
 
+_TOLD_CHARACTERS = 200
+"""How much of a request is told where it is only an example: fifty places make a long one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request, and the report that its answer is read as."""
@@ -39,6 +46,12 @@ class Ask:
     """Whether the answer holds rows: a list of documents only leads to those that do."""
     otherwise: Ask | None = None
     """What to ask for in its place where there is nothing: the same under another name."""
+    part: Chunk | None = None
+    """What of the chunk it asks for, where there may be requests for less of it; None where it is whole or not at all."""
+    by_hour: bool = False
+    """Whether less may be hours of a market day."""
+    rows: int | None = None
+    """How many rows it brings, where an answer before it has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,13 @@ class Adapter(Protocol):
         """What there is to ask once that answer is there: by default nothing, since most answers have no pages."""
         return After()
 
+    def less(self, dataset: Dataset, ask: Ask, refusal: TooLarge) -> tuple[Ask, ...]:
+        """What to ask for in the place of a request that was refused as too large; nothing where it can't be less.
+
+        Together they bring what it would have brought; what they bring twice counts once.
+        """
+        return in_halves(self, dataset, ask, refusal)
+
     def auth(self, dataset: Dataset, credentials: Mapping[str, str], bases: Mapping[str, str]) -> httpx.Auth | None:
         """How requests for the dataset's feed prove who asks; by default nobody wants to know."""
         return None
@@ -123,6 +143,40 @@ class Fetched:
     """Where the answers came from in the first place."""
     size: int = 0
     """Bytes of all answers, as they were received."""
+    findings: tuple[Finding, ...] = ()
+    """What is worth telling of how it came."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing came because the source has nothing: each of its answers said so, and none held a row less."""
+        return bool(self.nothing) and not any(batches for _, batches in self.batches)
+
+
+@dataclass
+class _Split:
+    """A request that was refused as too large, and those that came in its place."""
+
+    refused: Request
+    reason: str
+    came: list[Request] = field(default_factory=list)
+
+    def finding(self) -> Finding:
+        """How it was split, for the receipt."""
+        first, last = (self.came[at].describe()[:_TOLD_CHARACTERS] for at in (0, -1))
+        reason = self.reason.removeprefix(f"{self.refused.describe()}: ")[:_TOLD_CHARACTERS]
+        detail = f"refused as too large, and came as {len(self.came)} requests, from {first} to {last}; {reason}"
+        return Finding("request_was_split", Severity.INFO, len(self.came), detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A request that is to be sent."""
+
+    ask: Ask
+    split: _Split | None = None
+    """What it is a part of."""
+    refused: int = 0
+    """How many larger ones were refused before it."""
 
 
 @dataclass
@@ -152,6 +206,8 @@ class Answers:
     parts: list[_Part] = field(default_factory=list)
     promises: list[tuple[Request, int, list[_Part]]] = field(default_factory=list)
     """For each first request, how many rows it and the pages after it hold in all, as the source says, and where they are."""
+    splits: list[_Split] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -163,25 +219,64 @@ class Answers:
 
         Raises: see `fetch`.
         """
-        for first in self.adapter.asks(dataset, chunk):
-            waiting, promised, before = deque([first]), None, len(self.parts)
-            while waiting:
-                ask = waiting.popleft()
-                try:
-                    answer = self._ask(ask, source, chunk)
-                except NothingThere as reason:
-                    self.origins.add(reason.answer.origin)
-                    if ask.otherwise is not None:
-                        waiting.append(ask.otherwise)
-                    else:
-                        self.nothing.append(str(reason))
-                    continue
-                after = self.adapter.after(dataset, chunk, ask, answer)
-                promised = after.promised if after.promised is not None else promised
-                waiting.extend(after.asks)
-            if promised is not None:
-                self.promises.append((first.request, promised, self.parts[before:]))
-                self._demand_promised()
+        series = deque(_Wanted(ask) for ask in self.adapter.asks(dataset, chunk))
+        while series:
+            series.extendleft(reversed(self._take_series(dataset, chunk, series.popleft(), source)))
+
+    def _take_series(self, dataset: Dataset, chunk: Chunk, first: _Wanted, source: Source) -> list[_Wanted]:
+        """Send a request and all that its answers lead to; where it was refused as too large itself, those that take its place.
+
+        Raises: SourceUnavailable if other rows came than were promised; TooLarge if there is nothing less to ask for.
+        """
+        waiting, promised, before = deque([first]), None, len(self.parts)
+        while waiting:
+            wanted = waiting.popleft()
+            try:
+                answer = self._ask(wanted.ask, source, chunk)
+            except NothingThere as reason:
+                self.origins.add(reason.answer.origin)
+                if wanted.ask.otherwise is not None:
+                    waiting.append(replace(wanted, ask=wanted.ask.otherwise))
+                else:
+                    self.nothing.append(str(reason))
+                continue
+            except TooLarge as refusal:
+                parts = self._less(dataset, wanted, refusal)
+                if wanted is first:
+                    return parts
+                waiting.extendleft(reversed(parts))
+                continue
+            if wanted.split is not None:
+                wanted.split.came.append(wanted.ask.request)
+            after = self.adapter.after(dataset, chunk, wanted.ask, answer)
+            promised = after.promised if after.promised is not None else promised
+            waiting.extend(replace(wanted, ask=ask) for ask in after.asks)
+        if promised is not None:
+            self.promises.append((first.ask.request, promised, self.parts[before:]))
+            self._demand_promised()
+        return []
+
+    def _less(self, dataset: Dataset, wanted: _Wanted, refusal: TooLarge) -> list[_Wanted]:
+        """What to send in the place of what was refused.
+
+        Raises: the refusal, with what was tried, where there is nothing less.
+        """
+        self.attempts = max(self.attempts, refusal.attempts)
+        asks = self.adapter.less(dataset, wanted.ask, refusal)
+        split = wanted.split
+        if not asks:
+            tried = (
+                "" if split is None else f" after {wanted.refused} larger ones, the first {split.refused.describe()}"
+            )
+            refusal.args = (f"{refusal}; it was refused{tried}, and less than that cannot be asked for",)
+            raise refusal
+        if split is None:
+            split = _Split(wanted.ask.request, str(refusal))
+            self.splits.append(split)
+        logger().info(
+            "request.split", request=wanted.ask.request.describe(), parts=len(asks), refused=wanted.refused + 1
+        )
+        return [_Wanted(ask, split, wanted.refused + 1) for ask in asks]
 
     def read(self) -> Fetched:
         """All that came, with what was left unread.
@@ -205,6 +300,7 @@ class Answers:
             self.decode_seconds,
             frozenset(self.origins),
             self.size,
+            (*self.findings, *(each.finding() for each in self.splits if each.came)),
         )
 
     def _ask(self, ask: Ask, source: Source, chunk: Chunk) -> Answer:
@@ -228,14 +324,17 @@ class Answers:
     def _decoded(self, report: Report, answer: Answer) -> tuple[pa.RecordBatch, ...] | NoData:
         """The batches of one answer; NoData if it says that there is nothing."""
         with self.cores:
-            started = time.perf_counter()
+            started, where = time.perf_counter(), answer.request.describe()
             try:
-                where = answer.request.describe()
-                return tuple(self.adapter.batches(report, answer.body, where, self.max_bytes))
+                batches = tuple(self.adapter.batches(report, answer.body, where, self.max_bytes))
             except NoData as reason:
                 return reason
             finally:
                 self.decode_seconds += time.perf_counter() - started
+        if batches and not any(batch.num_rows for batch in batches):
+            # A header without rows may be all that is left of many.
+            raise SourceUnavailable(f"{where}: the answer holds no row, and does not say that there is nothing")
+        return batches
 
     def _demand_promised(self) -> None:
         """Raise SourceUnavailable where other rows came than were promised, as far as they have been read."""
@@ -285,6 +384,28 @@ def _records(value: tuple[pa.RecordBatch, ...] | NoData | None) -> int | None:
     if value is None:
         return None
     return 0 if isinstance(value, NoData) else sum(each.num_rows for each in value)
+
+
+def in_halves(adapter: Adapter, dataset: Dataset, ask: Ask, refusal: TooLarge) -> tuple[Ask, ...]:
+    """The requests for both halves of what was asked for: of its market days, its places, or its hours, in that order, or
+    first of what the refusal is about.
+    """
+    if ask.part is None:
+        return ()
+    window, selection = ask.part.window, ask.part.selection
+    days = [replace(ask.part, window=half) for half in halves_of(window, dataset.timezone, by_hour=False)]
+    middle = len(selection.names) // 2
+    names = (selection.names[:middle], selection.names[middle:]) if middle else ()
+    places = [replace(ask.part, selection=Selection.named(half)) for half in names]
+    hours = [replace(ask.part, window=half) for half in halves_of(window, dataset.timezone, by_hour=ask.by_hour)]
+    for halves in (places, days, hours) if refusal.about == "places" else (days, places, hours):
+        asks = [each for half in halves for each in adapter.asks(dataset, half) if each.report.name == ask.report.name]
+        # Where places are asked for all together, whoever is wanted of them, a half of them is the same request again.
+        if all(each.request != ask.request for each in asks):
+            found = {each.request: each for each in asks}
+            if found:
+                return tuple(found.values())
+    return ()
 
 
 def read_files(adapter: Adapter, dataset: Dataset, paths: Iterable[Path], max_bytes: int) -> Fetched:

@@ -23,6 +23,7 @@ FAULTS: dict[str, str] = {
     "cut_zip": "the zip ends in the middle",
     "corrupt_member": "a member's bytes do not fit its checksum",
     "html": "an html page with status 200",
+    "too_large": "refused as too much at once, in the ISO's own form",
     "error:CODE": "an error document with the ISO's code",
     "wrong_header": "a needed column has another name",
     "text_in_number": "a word where a number should be",
@@ -173,3 +174,11 @@ class IsoSimulator(Protocol):
 
     def too_fast(self) -> Answer:
         """The answer to a request that came sooner than the limit allows."""
+
+    def too_large(self, asked: Asked) -> Answer:
+        """The answer to a request for more than is given at once."""
+
+
+def payload_too_large() -> Answer:
+    """What servers say that have no words of their own for it."""
+    return Answer(413, {"Content-Type": "text/html"}, b"<html><body>413 Request Entity Too Large</body></html>")

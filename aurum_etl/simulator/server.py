@@ -100,6 +100,7 @@ class Simulator:
         self._lock = threading.Lock()
         self._faults = list(faults)
         self._weather: dict[str, Iterator[Fault | None]] = {name: weather.over(name) for name in names if weather}
+        self._most_bytes: dict[str, int] = {}
         self.log: list[Served] = []
         """Every request that came, in the order of their answers."""
         self.stopping = threading.Event()
@@ -149,10 +150,16 @@ class Simulator:
         with self._lock:
             self._faults.extend(faults)
 
+    def limit(self, iso: str, most_bytes: int) -> None:
+        """Let the ISO of that name refuse whatever has an answer of more bytes, until faults are cleared."""
+        with self._lock:
+            self._most_bytes[iso] = most_bytes
+
     def clear_faults(self) -> None:
-        """Take back all faults that have not happened yet; the weather stays."""
+        """Take back all faults that have not happened yet, and limits of size; the weather stays."""
         with self._lock:
             self._faults.clear()
+            self._most_bytes.clear()
 
     def handle(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -177,6 +184,8 @@ class Simulator:
             answer, fault = weathered(iso.answer(asked, None), storm)
         else:
             answer, fault = _answered(iso, asked, storm or fault), storm or fault
+        if answer.status == HTTPStatus.OK and len(answer.body) > self._most_bytes.get(iso.name, len(answer.body)):
+            answer = iso.too_large(asked)
         served.fault = fault.kind if fault else None
         served.status = answer.status
         # Who reads the log may take it that there is an answer.
@@ -209,6 +218,8 @@ def _answered(iso: IsoSimulator, asked: Asked, fault: Fault | None) -> Answer:
             return _asking_to_wait(iso.too_fast(), fault)
         case "503":
             return _asking_to_wait(_OVERLOADED, fault)
+        case "too_large":
+            return iso.too_large(asked)
         case "wrong_type":
             return mislabelled(iso.answer(asked, None))
         case kind:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aurum_etl.adapters.caiso import CAISO
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
-from aurum_etl.errors import NoData, SourceChanged, SourceError, SourceUnavailable
+from aurum_etl.errors import NoData, SourceChanged, SourceError, SourceUnavailable, TooLarge
 from aurum_etl.normalize import Normalized, normalize
 from tests.adapters.loopback import EDITS, edited
 from tests.frames import chunk, lmp_csv, zip_of
@@ -83,7 +83,9 @@ def test_named_nodes_are_asked_for_ten_at_a_time() -> None:
         (1003, SourceUnavailable),
         (1015, SourceUnavailable),
         (1001, SourceChanged),
-        (1017, SourceChanged),
+        (1004, TooLarge),
+        (1017, TooLarge),
+        (1018, TooLarge),
     ],
 )
 @pytest.mark.parametrize("prefix", ["m:", ""])

@@ -21,7 +21,7 @@ from aurum_etl.adapters.ercot.power import FUELS
 from aurum_etl.adapters.ercot.prices import TYPES
 from aurum_etl.adapters.ercot.reserves import SERVICES
 from aurum_etl.describe import document, new_spec
-from aurum_etl.errors import AccessDenied, NoData, SourceChanged, SourceUnavailable
+from aurum_etl.errors import AccessDenied, NoData, SourceChanged, SourceUnavailable, TooLarge
 from aurum_etl.pipeline import normalized_of
 from aurum_etl.validate import validate
 
@@ -174,7 +174,7 @@ def test_a_page_may_begin_with_a_mark_and_have_lines(tmp_path: Path) -> None:
     path = tmp_path / "answer"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(page([hour("01:00")]), indent=2).encode())
     assert sum(batch.num_rows for batch in ERCOT.batches(report, path, "here", BIG)) == 1
-    with pytest.raises(SourceChanged, match="bytes are more than 10"):
+    with pytest.raises(TooLarge, match="bytes are more than 10"):
         list(ERCOT.batches(report, path, "here", 10))
 
 
@@ -339,8 +339,8 @@ def test_generation_comes_in_whole_and_in_broken_numbers() -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "message"),
     [
-        ({"data": {}}, NoData, "no generation"),
-        ({"data": {"2026-07-14": {}}}, NoData, "no generation"),
+        ({"data": {}}, SourceUnavailable, "no generation"),
+        ({"data": {"2026-07-14": {}}}, SourceUnavailable, "no generation"),
         ({"data": [1]}, SourceChanged, "expected data"),
         ({"data": {"2026-07-14": {"2026-07-14 00:04:56-0500": {"Wind": {"hsl": 1}}}}}, SourceChanged, "gen inside"),
         ({"data": {"2026-07-14": {"2026-07-14 00:04:56-0500": {"Wind": 3}}}}, SourceChanged, "gen inside"),
@@ -386,7 +386,9 @@ def test_a_csv_is_read_by_the_names_of_its_columns(content: str) -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "message"),
     [
-        (CSV, NoData, "a header and no rows"),
+        (CSV, SourceUnavailable, "a header and no rows: cut short"),
+        (zipped({"a.csv": CSV}), NoData, "a header and no rows"),
+        (zipped({"a.csv": "Rate limit is exceeded\n"}), SourceChanged, "is missing"),
         (f"{CSV}07/14/2026,01:00,HB_WEST,20.5\n", SourceChanged, "the last line has 4 cells, the header 5"),
         (f"{CSV}07/14/2026,01:00,HB_WEST,many,N\n", SourceChanged, 'holds "many", which is no number'),
         (f"{CSV}07/14/2026,01:00,,20.5,N\n", SourceChanged, "column settlementPoint is empty"),
@@ -397,7 +399,7 @@ def test_a_csv_is_read_by_the_names_of_its_columns(content: str) -> None:
         ),
         ("<html><body>down</body></html>", SourceUnavailable, "html page.*down"),
         ("PK\x03\x04 cut", SourceUnavailable, "damaged or cut short"),
-        (zipped({}), SourceUnavailable, "no such file"),
+        (zipped({}), SourceUnavailable, "no member"),
         (zipped({"a.csv": ""}), SourceUnavailable, "a.csv is empty"),
         (" \n", SourceUnavailable, "an empty body"),
     ],

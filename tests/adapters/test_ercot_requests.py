@@ -217,7 +217,11 @@ def test_secrets_do_not_enter_the_archive_or_the_log(tmp_path: Path, capsys: pyt
     with server(with_login(lambda _, query, *__: (200, page(int(query["page"]), 2)))) as (base, _):
         fetched(PRICES, base, tmp_path)
         replayed = fetch(
-            ERCOT, PRICES, chunk(PRICES, DAY), Replay(Archive(tmp_path), simulated=False, manners=ERCOT.manners), 10**8
+            ERCOT,
+            PRICES,
+            chunk(PRICES, DAY),
+            Replay(Archive(tmp_path), simulated=False, manners=ERCOT.manners, max_bytes=10**8),
+            10**8,
         )
     assert len(normalized_of(replayed, PRICES).frame) == 4
     kept = [each for each in tmp_path.rglob("*") if each.is_file()]
@@ -317,7 +321,7 @@ def test_a_login_that_is_not_there_names_its_own_variable() -> None:
 
 
 def test_nothing_is_proven_to_those_who_do_not_ask(tmp_path: Path) -> None:
-    with server(lambda *_: (200, {"ListDocsByRptTypeRes": {"DocumentList": []}})) as (base, log):
+    with server(lambda *_: (200, mis(("21", NAMED.format("csv"), "2026-07-10T12:45:00-05:00")))) as (base, log):
         fetched(DATASETS["ercot_lmp"].of("mis"), base, tmp_path)
     ((_, _, headers, _),) = log.requests
     assert not {"authorization", "ocp-apim-subscription-key"} & set(headers)
@@ -526,15 +530,19 @@ def test_documents_of_mis_are_had_one_by_one(listed: dict[str, Any], tmp_path: P
 
 @pytest.mark.parametrize(
     "said",
-    [
-        mis(),
-        {"ListDocsByRptTypeRes": {}},
-        {"ListDocsByRptTypeRes": None},
-        mis(("21", NAMED.format("csv"), "2026-07-10T12:45:00-05:00")),
-    ],
-    ids=["no entry", "no list", "nothing", "none of the day"],
+    [mis(), {"ListDocsByRptTypeRes": {}}, {"ListDocsByRptTypeRes": None}],
+    ids=["no entry", "no list", "nothing"],
 )
-def test_a_list_without_the_document_is_nothing_yet(said: dict[str, Any], tmp_path: Path) -> None:
+def test_a_list_of_no_document_at_all_says_nothing_of_the_day(said: dict[str, Any], tmp_path: Path) -> None:
+    with (
+        server(lambda *_: (200, said)) as (base, _),
+        pytest.raises(SourceUnavailable, match="lists no document at all"),
+    ):
+        fetched(DATASETS["ercot_lmp"].of("mis"), base, tmp_path)
+
+
+def test_a_list_without_the_document_is_nothing_yet(tmp_path: Path) -> None:
+    said = mis(("21", NAMED.format("csv"), "2026-07-10T12:45:00-05:00"))
     with server(lambda *_: (200, said)) as (base, log):
         found = fetched(DATASETS["ercot_lmp"].of("mis"), base, tmp_path)
     assert ["no such document is listed" in each for each in found.nothing] == [True]

@@ -91,7 +91,7 @@ def test_nothing_but_the_name_tells_a_final_report_from_a_preliminary_one() -> N
         (week('"D",,11,1,2').replace('"Date"', '"Day"'), SourceChanged, "no row of dates"),
         (week('"D",,11,1,2').replace("02/26/2025", "soon"), SourceChanged, 'column Date holds "soon"'),
         (week('"D",,11,1,many'), SourceChanged, 'column MW holds "many"'),
-        (week('"D",,11,,'), NoData, "the report has no rows"),
+        (week('"D",,11,,'), SourceChanged, "1 rows came, and none of them has a value"),
     ],
 )
 def test_what_is_no_week_ahead_is_refused(content: str, kind: type[AurumError], message: str) -> None:

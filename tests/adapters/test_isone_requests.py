@@ -97,7 +97,7 @@ def test_a_page_is_seen_before_the_reports_behind_it(tmp_path: Path) -> None:
     ]
     frame = normalized_of(found, of).frame
     assert sorted(frame["fuel_native"].unique()) == ["Solar", "Wind"]
-    replay = Replay(Archive(tmp_path), simulated=False, manners=ISONE.manners)
+    replay = Replay(Archive(tmp_path), simulated=False, manners=ISONE.manners, max_bytes=10**8)
     assert normalized_of(fetch(ISONE, of, chunk(of, DAY), replay, 10**8), of).frame.equals(frame)
 
 

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceError, SourceUnavailable
+from aurum_etl.errors import (
+    AccessDenied,
+    AurumError,
+    NoData,
+    SourceChanged,
+    SourceError,
+    SourceUnavailable,
+    TooLarge,
+)
 from aurum_etl.validate import validate
 from tests.adapters.loopback import EDITS, edited
 from tests.adapters.test_miso import ABOVE, ROWS, WIDE, dataset, read, weekly, wide
@@ -114,6 +122,9 @@ def test_rows_of_the_other_mark_or_resolution_are_not_taken() -> None:
         (page(priced())[:-40], SourceUnavailable, "cut short"),
         (page(priced())[:60], SourceUnavailable, "cut short"),
         (page(), NoData, "holds no rows"),
+        (b'{"data":[]}', SourceUnavailable, "does not say that there are none"),
+        (b'{"statusCode":404,"message":"Resource not found"}', SourceChanged, "expected data"),
+        (b'{"statusCode":413,"message":"Payload too large"}', TooLarge, "413: Payload"),
         (b'{"status":404,"reason":"Empty data returned for date"}', NoData, "Empty data returned"),
         (b'{"statusCode":429,"message":"Rate limit is exceeded."}', SourceUnavailable, "429: Rate limit"),
         (b'{"statusCode":503,"message":"Down"}', SourceUnavailable, "503: Down"),
@@ -289,7 +300,7 @@ def test_a_forecast_is_of_the_instant_that_its_reference_names() -> None:
         (outlook("27-Jul-2026 - Interval 08:00 EDT"), SourceChanged, "RefId holds"),
         (outlook(value="many"), SourceChanged, 'column Value holds "many"'),
         (outlook().replace("Forecast", "Actual"), SourceChanged, "expected Forecast; found Actual"),
-        ('{"Forecast":[],"RefId":"27-Jul-2026 - Interval 08:00 EST"}', NoData, "no rows"),
+        ('{"Forecast":[],"RefId":"27-Jul-2026 - Interval 08:00 EST"}', SourceUnavailable, "no rows"),
         ("[]", SourceChanged, "expected Forecast"),
     ],
 )
@@ -302,7 +313,7 @@ def test_the_retired_broker_has_no_fuel_mix_either() -> None:
     """It answers with status 200."""
     with pytest.raises(NoData, match=r"^here/m\.json: no data"):
         read('{"error":"no data"}', "m.json", dataset("miso_genmix"))
-    with pytest.raises(NoData, match="holds no rows"):
+    with pytest.raises(SourceUnavailable, match="holds no rows"):
         read(mix(), "m.json", dataset("miso_genmix"))
 
 

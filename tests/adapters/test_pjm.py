@@ -259,10 +259,25 @@ def test_a_node_that_still_holds_has_no_end() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [page(), "[]", ",".join(ROW) + "\n", ",".join(ROW)])
-def test_no_rows_are_no_data(content: str | dict[str, Any]) -> None:
+def test_no_rows_are_no_data_where_their_number_says_so() -> None:
     with pytest.raises(NoData, match=r"^here: "):
+        read(page())
+
+
+@pytest.mark.parametrize("content", ["[]", {"items": []}, {"items": [], "totalRows": 7}])
+def test_no_rows_without_that_number_may_be_anything(content: Any) -> None:
+    with pytest.raises(SourceUnavailable, match=r"^here: the answer holds no rows"):
         read(content)
+
+
+@pytest.mark.parametrize("content", [",".join(ROW) + "\n", ",".join(ROW)])
+def test_a_csv_without_rows_does_not_say_that_there_are_none(content: str) -> None:
+    assert read(content).rows_read == 0
+
+
+def test_a_notice_of_the_throttle_is_not_a_csv_without_rows() -> None:
+    with pytest.raises(SourceChanged, match="is missing"):
+        read("Rate limit is exceeded. Try again in 30 seconds.\n")
 
 
 @pytest.mark.parametrize(

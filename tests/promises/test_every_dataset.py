@@ -21,9 +21,11 @@ from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.window import market_day
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from aurum_etl.dataset import Dataset
+    from aurum_etl.download import Source
     from aurum_etl.settings import Settings
 
 SPRING, SUMMER, AUTUMN = date(2026, 3, 8), date(2026, 7, 14), date(2025, 11, 2)
@@ -42,8 +44,14 @@ ONCE_IN_AUTUMN = {"caiso_genmix"}
 MAY_HAVE_HOLES = {"miso_lmp_rt60-prelim"}
 
 
-def load(dataset: Dataset, day: date, settings: Settings, folder: Path) -> tuple[list[Receipt], pl.DataFrame]:
-    """One market day of all locations; what is there now, where no days can be asked for."""
+def load(
+    dataset: Dataset,
+    day: date,
+    settings: Settings,
+    folder: Path,
+    through: Callable[[Source], Source] = lambda source: source,
+) -> tuple[list[Receipt], pl.DataFrame]:
+    """One market day of all locations, asked `through` something; what is there now, where no days can be asked for."""
     from aurum_etl.archive import Archive
 
     adapter = adapters.adapter(dataset.iso)
@@ -67,9 +75,9 @@ def load(dataset: Dataset, day: date, settings: Settings, folder: Path) -> tuple
     ):
         if dataset.is_of_now:
             chunk = replace(chunk, window=market_day(today(dataset), dataset.timezone))
-            receipts = list(run_latest(chunk, workshop, source))
+            receipts = list(run_latest(chunk, workshop, through(source)))
         else:
-            receipts = [run_chunk(chunk, workshop, source)]
+            receipts = [run_chunk(chunk, workshop, through(source))]
     return receipts, pl.DataFrame(sink.tables().get(dataset.contract.kind, dataset.contract.arrow_schema.empty_table()))
 
 

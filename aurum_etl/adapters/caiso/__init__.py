@@ -7,6 +7,9 @@ Limits    one request per five seconds and address, counted from start to start;
           ten named nodes.
 Answers   a zip, one csv per price component (or one for all), rows in no order. Errors are xml inside a zip with
           status 200: a member that ends in .xml where csv was asked for is one.
+Nothing   is error 1000, and in the Outlook a 404 for a day's file. A csv without rows, and a 404 of OASIS, say nothing.
+Too much  is told by the errors 1004 (days), 1017 (nodes) and 1018 (hours), and asked for in halves: of days, of nodes, then of
+          hours, but not of a trade date that answers snap to. Where `oasis` fails for all nodes, `group` takes its place.
 Time      `*_GMT` are UTC instants. Requests name Pacific midnights in GMT, so a change day is 23 or 25 hours long;
           a window that is off by an hour silently shifts the content, and answers for all nodes snap to the trade
           date: rows outside the chunk are passed over afterwards. The Outlook has the clock on the wall without a date:
@@ -31,6 +34,7 @@ from typing import TYPE_CHECKING
 from aurum_etl.adapters.base import Adapter, Ask, Trial
 from aurum_etl.adapters.caiso import load, oasis, power, prices, reserves
 from aurum_etl.archive import Request
+from aurum_etl.chunk import Chunk
 from aurum_etl.errors import SourceChanged
 from aurum_etl.manners import Manners
 from aurum_etl.market import Iso
@@ -43,7 +47,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from aurum_etl.chunk import Chunk
     from aurum_etl.dataset import Dataset, Report
 
 _OUTLOOK = "OUTLOOK"
@@ -56,7 +59,11 @@ class Caiso(Adapter):
     iso = Iso.CAISO
     bases: Mapping[str, str] = {"": "https://oasis.caiso.com/oasisapi", _OUTLOOK: "https://www.caiso.com/outlook"}
     allowance = allowance(500_000, 500, concurrent=3, pace=12, priority=1)
-    manners = Manners(busy_seconds=oasis.busy_seconds, nothing_there=frozenset({404}))
+    manners = Manners(
+        busy_seconds=oasis.busy_seconds,
+        nothing_there=frozenset({404}),
+        says_nothing=lambda answer: answer.request.host == _OUTLOOK,
+    )
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS)
     # An hour of load is 35 lines.
     trials = (
@@ -98,12 +105,21 @@ class Caiso(Adapter):
                     iso=self.iso,
                     path="GroupZip" if group else "SingleZip",
                     query=tuple(
-                        {"resultformat": "6", **names, **report.parameters, **locations, **oasis.gmt(window)}.items()
+                        {
+                            "resultformat": "6",
+                            **names,
+                            **report.parameters,
+                            **oasis.locations(dataset.feed, selection),
+                            **oasis.gmt(window),
+                        }.items()
                     ),
                 ),
+                part=Chunk(chunk.dataset, selection, window),
+                # Answers for a group of nodes snap to the trade date.
+                by_hour=bool(selection.names) or not (group or dataset.feed.named_limit),
             )
             for window in windows
-            for locations in oasis.locations(dataset.feed, chunk)
+            for selection in oasis.selections(dataset.feed, chunk.selection)
         ]
 
     def batches(self, report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from aurum_etl.chunk import Selection
 from aurum_etl.clock import UtcInstants
-from aurum_etl.errors import AurumError, NoData, SourceChanged, SourceUnavailable
+from aurum_etl.errors import AurumError, NoData, SourceChanged, SourceUnavailable, TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from xml.etree.ElementTree import Element
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from aurum_etl import decode
     from aurum_etl.archive import Answer
-    from aurum_etl.chunk import Chunk
     from aurum_etl.dataset import Feed, Report
     from aurum_etl.window import Window
 
@@ -26,21 +26,26 @@ SOURCE_URL = "https://oasis.caiso.com/mrioasis/logon.do"
 
 _NO_DATA = 1000
 _TRY_LATER = frozenset({1003, 1006, 1007, 1008, 1009, 1010, 1012, 1013, 1015})
+_TOO_MUCH: Mapping[int, Literal["window", "places"]] = {1004: "window", 1017: "places", 1018: "window"}
 _BEING_PREPARED = 1015
 _PREPARING_SECONDS = 20.0
 _RETRY_AFTER = re.compile(rb"after (\d+) seconds")
 
 
-def locations(feed: Feed, chunk: Chunk) -> Iterator[dict[str, str]]:
-    """The part of each request that says which locations: up to ten names, or a class."""
-    names = chunk.selection.names
-    if names:
-        for first in range(0, len(names), feed.named_limit):
-            yield {"node": ",".join(names[first : first + feed.named_limit])}
-    elif feed.named_limit:
-        yield {"grp_type": chunk.selection.word}
-    else:
-        yield {}
+def selections(feed: Feed, selection: Selection) -> Iterator[Selection]:
+    """What is asked for at once: up to ten names, or a class."""
+    names = selection.names
+    for first in range(0, len(names), feed.named_limit or 1):
+        yield Selection.named(names[first : first + feed.named_limit])
+    if not names:
+        yield selection
+
+
+def locations(feed: Feed, selection: Selection) -> dict[str, str]:
+    """The part of a request that says which locations."""
+    if selection.names:
+        return {"node": ",".join(selection.names)}
+    return {"grp_type": selection.word} if feed.named_limit else {}
 
 
 def gmt(window: Window) -> dict[str, str]:
@@ -55,15 +60,11 @@ def read_zip(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
     """One batch per csv member, or per xml report of the older form."""
     from aurum_etl import decode
 
-    found = False
     for member in decode.file_members(path, where, max_bytes):
-        found = True
         if member.name.lower().endswith(".csv"):
             yield decode.csv(member.content, report, where)
         else:
             yield read_xml(member, report, where)
-    if not found:
-        raise SourceUnavailable(f"{where}: the zip has no member")
 
 
 def busy_seconds(answer: Answer) -> float | None:
@@ -121,6 +122,8 @@ def _oasis_error(code: str, description: str, where: str) -> AurumError:
     message = f"{where}: OASIS error {code}: {description}"
     if code == str(_NO_DATA):
         return NoData(message)
+    if code.isdecimal() and int(code) in _TOO_MUCH:
+        return TooLarge(message, about=_TOO_MUCH[int(code)])
     if code.isdecimal() and int(code) in _TRY_LATER:
         return SourceUnavailable(message, wait_seconds=_PREPARING_SECONDS if int(code) == _BEING_PREPARED else None)
     return SourceChanged(message)

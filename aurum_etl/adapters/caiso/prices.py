@@ -73,6 +73,7 @@ LMP_DAY_AHEAD = Dataset(
             (_prices("PRC_LMP", "DAM", "MW", {"version": "12", "market_run_id": "DAM"}),),
             named_limit=10,
             span_days=31,
+            bulk="group",
         ),
         # Made beforehand, so that a whole day comes sooner, and kept for years longer.
         Feed("group", (_prices("DAM_LMP_GRP", "DAM", "MW", {"version": "12"}),)),
@@ -99,7 +100,7 @@ def _real_time(key: str, run: str, title: str, intervals: tuple[int, ...], repor
         market=Market.REAL_TIME,
         run=run,
         feeds=(
-            Feed("oasis", (report,), named_limit=10, span_days=31),
+            Feed("oasis", (report,), named_limit=10, span_days=31, bulk="group"),
             Feed("group", (bulk,)),
         ),
         intervals=intervals,

@@ -8,7 +8,11 @@ Access    of the public API: an account and a subscription key, free, https://ap
 Limits    30 requests a minute: 429, or the gateway's notice. A page has as many rows as one asks for, 100,000 here; a
           download as many documents as the product says, and counts once.
 Answers   json with arrays whose places `fields` names; a zip with a csv per document, and one of such zips where many are
-          asked for at once, in any order, each with its id in its name. No rows are a 200 with `totalRecords` 0.
+          asked for at once, in any order, each with its id in its name.
+Nothing   is a 200 with `totalRecords` 0; a list of documents in which none of the window stands, unless MIS lists none at all;
+          and a document with a header and no rows, if it came in a zip, whose checksum says that it is whole.
+Too much  is a 400 whose message says so, or a 413, and asked for in halves: of days, of the dispatch also of hours; then of a
+          page's rows, or of the documents. Where `api` fails for all places, the documents of `archive` take its place.
 Time      the clock on the wall in Texas: the hour that ends, `01:00` to `24:00`, `1:00`, or `1`; a quarter of an hour as a
           number inside it; runs of the dispatch to the second. A flag marks one of the two equal hours in autumn; spring
           has no hour ending 03:00. The dashboard stamps the ends of its intervals, some seconds early.
@@ -54,9 +58,10 @@ Unsure: which of two equal hours the flag marks: `source.clock: {flag_means: …
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import Adapter, After, Ask, Trial
+from aurum_etl.adapters.base import Adapter, After, Ask, Trial, in_halves
 from aurum_etl.adapters.ercot import asking, forms, load, places, power, prices, reserves
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
@@ -73,6 +78,7 @@ if TYPE_CHECKING:
     from aurum_etl.archive import Answer
     from aurum_etl.chunk import Chunk
     from aurum_etl.dataset import Dataset, Report
+    from aurum_etl.errors import TooLarge
 
 _READERS: Mapping[str, Callable[[Report, Path, str, int], Iterator[pa.RecordBatch]]] = {
     forms.ROWS: forms.rows,
@@ -98,6 +104,7 @@ class Ercot(Adapter):
             "register at https://apiexplorer.ercot.com (ERCOT_API_USERNAME, ERCOT_API_PASSWORD) and subscribe to the Public "
             "API there (ERCOT_PUBLIC_API_SUBSCRIPTION_KEY); 403 is also the answer to who is not in the United States"
         ),
+        too_much=re.compile(forms.TOO_MUCH.pattern.encode()),
     )
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS, *places.DATASETS)
     # One row of the public API, for which the login must give a token; the list of a few documents; the one dashboard.
@@ -126,6 +133,10 @@ class Ercot(Adapter):
     def after(self, dataset: Dataset, chunk: Chunk, ask: Ask, answer: Answer) -> After:  # noqa: ARG002 - the promise has them
         """The next page, and the documents that a list leads to."""
         return asking.after(ask, answer)
+
+    def less(self, dataset: Dataset, ask: Ask, refusal: TooLarge) -> tuple[Ask, ...]:
+        """Halves of what was asked for, of a page, or of the documents."""
+        return (in_halves(self, dataset, ask, refusal) if asking.is_first(ask) else ()) or asking.less(ask)
 
     def auth(self, dataset: Dataset, credentials: Mapping[str, str], bases: Mapping[str, str]) -> httpx.Auth | None:
         """Token and key, for the public API alone."""

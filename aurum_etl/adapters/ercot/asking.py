@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 from aurum_etl.adapters.base import After, Ask
 from aurum_etl.adapters.ercot import forms
 from aurum_etl.archive import Request
+from aurum_etl.chunk import Selection
 from aurum_etl.errors import SourceChanged
 from aurum_etl.market import Iso
-from aurum_etl.window import days_of
+from aurum_etl.window import Window, days_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ POSTED_FROM, POSTED_TO, LABELED, MOST = "posted from", "posted to", "labeled", "
 of their interval; how many of them the product lets one have at once."""
 PAGE_ROWS = 100_000
 """In everyday use, where two million is the limit of an answer."""
+_LEAST_PAGE_ROWS = 100
 _LIST_PAGE = 1000
 _LIST_PATH = "misapp/servlets/IceDocListJsonWS"
 _DOCUMENT_PATH = "misdownload/servlets/mirDownload"
@@ -43,7 +45,12 @@ def first(report: Report, dataset: Dataset, chunk: Chunk) -> Iterator[Ask]:
     if form == forms.ROWS:
         for name in chunk.selection.names or ("",):
             query = {**_between(report, chunk), **({report.parameters[NAMED]: name} if name else {})}
-            yield Ask(report, _api(report.parameters[PATH], **query, size=str(PAGE_ROWS), page="1"))
+            yield Ask(
+                report,
+                _api(report.parameters[PATH], **query, size=str(PAGE_ROWS), page="1"),
+                part=replace(chunk, selection=Selection.named([name])) if name else chunk,
+                by_hour=BY_STAMP in report.parameters,
+            )
     elif form == forms.FUEL_MIX:
         yield Ask(report, Request(Iso.ERCOT, report.parameters[PATH], host=DASHBOARDS))
     else:
@@ -69,6 +76,26 @@ def after(ask: Ask, answer: Answer) -> After:
     return After((*(_of_the_archive(ask.report, bulk) for bulk in bulks), *further))
 
 
+def is_first(ask: Ask) -> bool:
+    """Whether nothing of what it belongs to has come before it."""
+    return dict(ask.request.query).get("page") == "1"
+
+
+def less(ask: Ask) -> tuple[Ask, ...]:
+    """A page with half of the rows, which leads to the others; or the documents in two answers."""
+    ids = ask.report.parameters.get(forms.IDS, "").split(",")
+    if len(ids) > 1:
+        middle = len(ids) // 2
+        return tuple(_with_ids(ask.report, half) for half in (ids[:middle], ids[middle:]))
+    query = dict(ask.request.query)
+    rows, page = int(query.get("size", "0")), int(query.get("page", "0"))
+    if ask.report.parameters[forms.FORM] != forms.ROWS or rows % 2 or rows < 2 * _LEAST_PAGE_ROWS:
+        return ()
+    return (
+        replace(ask, request=_api(ask.request.path, **{**query, "size": str(rows // 2), "page": str(2 * page - 1)})),
+    )
+
+
 def _next_page(ask: Ask, content: bytes, asked: int) -> tuple[Ask, ...]:
     """The page that follows, if the answer says that there is one.
 
@@ -90,8 +117,9 @@ def _between(report: Report, chunk: Chunk) -> dict[str, str]:
         days = list(days_of(chunk.window, forms.ZONE))
         return {f"{column}From": str(days[0]), f"{column}To": str(days[-1])}
     column = report.parameters[BY_STAMP]
-    start, end = _wall(chunk)
-    return {f"{column}From": _stamp(start), f"{column}To": _stamp(end - timedelta(seconds=1))}
+    # The last second, and not the end less one: the clock on the wall goes back where an hour comes twice.
+    start, last = _wall(replace(chunk, window=Window(chunk.window.start, chunk.window.end - timedelta(seconds=1))))
+    return {f"{column}From": _stamp(start), f"{column}To": _stamp(last)}
 
 
 def _list(report: Report, dataset: Dataset, chunk: Chunk) -> Ask:
@@ -131,7 +159,10 @@ def _of_mis(report: Report, document: forms.Document) -> Ask:
 
 def _of_the_archive(report: Report, bulk: list[forms.Document]) -> Ask:
     """Many documents in one answer: it counts once against the limit of requests."""
-    ids = [each.id for each in bulk]
+    return _with_ids(report, [each.id for each in bulk])
+
+
+def _with_ids(report: Report, ids: list[str]) -> Ask:
     path = f"archive/{report.parameters[forms.PRODUCT].lower()}/download"
     named = replace(report, parameters={**report.parameters, forms.IDS: ",".join(ids)})
     return Ask(named, Request(Iso.ERCOT, path, body=json.dumps({"docIds": ids})))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aurum_etl.clock import ByInstant
 from aurum_etl.dataset import Published, Report
-from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceUnavailable
+from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceUnavailable, TooLarge
 from aurum_etl.market import Iso
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ POSTED_AT = ByInstant(POSTED)
 
 _Parts = list[tuple[tuple[str, ...], int]]
 """Of documents that are read as one: the names that may say when each was posted, and how many rows it has."""
+TOO_MUCH = re.compile("(?i)too (?:large|long|many|much)|exceed|(?:longer|more) than")
+"""What a refusal says that is about how much was asked for."""
 _JOINED_BYTES = 32 * 2**20
 _BLANK_LINE = re.compile(rb"(?m)^\r?\n")
 _POSTED_NAME = re.compile(r"(?:^|[/.])cdr\.(\d{8})\.\d{16}\.(\d{8})\.(\d{6})")
@@ -130,15 +132,22 @@ def documents(report: Report, path: Path, where: str, max_bytes: int) -> Iterato
         return
     came = False
     for content, parts in _joined(_members(report, path, where, max_bytes)):
+        batch = decode.csv(content, _unposted(report), where)
+        if not parts:
+            continue
         came = True
-        yield _with_posting(decode.csv(content, _unposted(report), where), report, parts, where)
-    if not came:
-        raise NoData(f"{where}: the document has a header and no rows")
+        yield _with_posting(batch, report, parts, where)
+    if came:
+        return
+    with path.open("rb") as file:
+        if not file.read(2).startswith(b"PK"):
+            raise SourceUnavailable(f"{where}: the document has a header and no rows: cut short?")
+    raise NoData(f"{where}: the document has a header and no rows")
 
 
 def _joined(members: Iterator[tuple[Member, str]]) -> Iterator[tuple[bytes, _Parts]]:
     """Documents of one header after the other as one csv, with the names and the number of rows of each: a day of the
-    dispatch is hundreds of them, and reading one has a price of its own.
+    dispatch is hundreds of them, and reading one has a price of its own. One without rows comes alone, with no names.
     """
     from aurum_etl import decode
 
@@ -152,6 +161,7 @@ def _joined(members: Iterator[tuple[Member, str]]) -> Iterator[tuple[bytes, _Par
             content = _BLANK_LINE.sub(b"", content)
         header, _, body = content.partition(b"\n")
         if not body:
+            yield header, []
             continue
         if pieces and (header.rstrip() != first or sum(map(len, pieces)) + len(body) > _JOINED_BYTES):
             yield b"\n".join([first, *pieces]), parts
@@ -219,7 +229,7 @@ def fuel_mix(report: Report, path: Path, where: str, max_bytes: int) -> Iterator
     except (AttributeError, TypeError, KeyError, pl.exceptions.PolarsError) as error:
         raise SourceChanged(f"{where}: expected days, stamps, fuels and gen inside each other: {error!r}") from error
     if frame.is_empty():
-        raise NoData(f"{where}: the dashboard shows no generation")
+        raise SourceUnavailable(f"{where}: the dashboard shows no generation")
     yield decode.records(frame, report, where)
 
 
@@ -281,6 +291,8 @@ def told(document: object, expected: str, where: str) -> AurumError:
         return AccessDenied(f"{where}: {status}: {words}")
     if status is not None and (status == 429 or status >= 500):
         return SourceUnavailable(f"{where}: {status}: {words}")
+    if status == 413 or (status == 400 and TOO_MUCH.search(words)):
+        return TooLarge(f"{where}: {status}: {words}")
     if status is not None and words:
         return SourceChanged(f"{where}: {status}: {words}")
     seen = ", ".join(map(str, found)) if found else repr(document)
@@ -416,7 +428,10 @@ def _is_list(report: Report, path: Path, where: str, max_bytes: int) -> bool:
         start = file.read(64).removeprefix(decode.BYTE_ORDER_MARK).lstrip()
     if start[:1] not in (b"{", b"["):
         return False
-    found = listed(_content(path, where, max_bytes), where)
+    content = _content(path, where, max_bytes)
+    found = listed(content, where)
+    if not found and b'"ListDocsByRptTypeRes"' in content:
+        raise SourceUnavailable(f"{where}: MIS lists no document at all")
     if LISTED not in report.parameters:
         raise SourceChanged(f"{where}: a list of {len(found)} documents, and not one of them")
     if not wanted(found, report):

@@ -101,7 +101,13 @@ def feeds_of(
     )
     mis = replace(archive, name="mis", credentials=(), kept_days=kept_days, rows_per_request=rows_per_document)
     api = replace(
-        archive, name="api", reports=rows, named_limit=named_limit, since=API_SINCE, rows_per_request=PAGE_ROWS
+        archive,
+        name="api",
+        reports=rows,
+        named_limit=named_limit,
+        since=API_SINCE,
+        rows_per_request=PAGE_ROWS,
+        bulk="archive",
     )
     return (mis, api, archive) if rows else (mis, archive)
 

@@ -5,9 +5,12 @@ Base      https://webservices.iso-ne.com/api/v1.1 with the name and password of 
           been to a page of ISO Express before: a cookie is all that they want.
 Limits    none is published; who asks fast is answered 429, or cut off. One request a second.
 Answers   of the services json, a list under a plural, with `@` before attributes and `$` for text: one call is one day, or
-          one hour of five-minute prices, without pages. A list of one is an object, and some paths leave out the plural;
-          nothing is an empty object, or a 404. Reports are csv of which each line begins with its kind: C comments, H names
-          and types, D rows, T their number. Nothing there is a sentence with status 200.
+          one hour of five-minute prices, without pages. A list of one is an object, and some paths leave out the plural.
+          Reports are csv of which each line begins with its kind: C comments, H names and types, D rows, T their number.
+Nothing   is a plural with nothing in it, or a 404 of the services; of reports the sentence "No data exists" with status 200,
+          or the count of 0 rows. A 404 of the website says that the address is wrong.
+Too much  is a 413, and cannot be asked for in less: a request is a day, or an hour. Where `api` fails for all locations, the
+          report of the same market and mark takes its place.
 Time      Eastern. The services give the start with its offset; regulation prices are some seconds late. Reports label the
           hour by the clock when it ends: 02X is the hour that autumn repeats, and spring has no 02.
 Appears   day-ahead results about 13:00 Eastern the day before; final real-time ones about 12:40 on the next business day;
@@ -77,6 +80,8 @@ class Isone(Adapter):
     allowance = allowance(300_000, 300, concurrent=3, pace=60, priority=2)
     manners = Manners(
         nothing_there=frozenset({404}),
+        says_nothing=lambda answer: not answer.request.host,
+        open_hosts=frozenset({forms.WWW}),
         access=(
             "ISONE_API_USERNAME and ISONE_API_PASSWORD hold the name and password of an ISO Express account: "
             "register at https://www.iso-ne.com/isoexpress/"

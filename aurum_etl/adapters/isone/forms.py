@@ -98,7 +98,12 @@ def week_ahead(report: Report, path: Path, where: str, max_bytes: int) -> Iterat
             raise SourceUnavailable(f"{where}: no line with a count: cut short?")
         if made is None:
             raise SourceChanged(f'{where}: no "Report generated" with a date, a time and EST or EDT')
-        lines = [cells[1:] for cells in csv.reader(content.decode("utf-8", "replace").splitlines()) if cells[0] == "D"]
+        # Odd line breaks of its own make lines of nothing.
+        lines = [
+            cells[1:]
+            for cells in csv.reader(content.decode("utf-8", "replace").splitlines())
+            if len(cells) > 1 and cells[0] == "D"
+        ]
         dates = next((cells[2:] for cells in lines if cells[0] == "Date"), None)
         hours = [cells for cells in lines if cells[0] not in ("Day", "Date")]
         if dates is None:
@@ -112,6 +117,8 @@ def week_ahead(report: Report, path: Path, where: str, max_bytes: int) -> Iterat
             orient="row",
         )
         if rows.is_empty():
+            if hours:
+                raise SourceChanged(f"{where}: {len(hours)} rows came, and none of them has a value")
             raise NoData(f"{where}: the report has no rows")
         instant = "{year}-{month}-{day}T{time}".format(**made.groupdict()) + _OFFSETS[made["zone"]]
         yield decode.records(rows.with_columns(pl.lit(instant).alias(GENERATED)), report, where)

@@ -87,8 +87,17 @@ def _hourly(market: str, named: str, mark: str = "") -> Report:
     )
 
 
-def _of_services(name: str, report: Report, lag: timedelta | None = None) -> Feed:
-    return Feed(name, (report,), credentials=forms.CREDENTIALS, named_limit=1, span_days=31, span_days_all=7, lag=lag)
+def _of_services(name: str, report: Report, lag: timedelta | None = None, bulk: str = "") -> Feed:
+    return Feed(
+        name,
+        (report,),
+        credentials=forms.CREDENTIALS,
+        named_limit=1,
+        span_days=31,
+        span_days_all=7,
+        lag=lag,
+        bulk=bulk,
+    )
 
 
 def _of_website(name: str, report: Report, lag: timedelta | None = None) -> Feed:
@@ -104,7 +113,7 @@ DAY_AHEAD = Dataset(
     run=Market.DAY_AHEAD,
     feeds=(
         _of_website("csv", _table("WW_DALMP_ISO", "Day-Ahead Energy Market Hourly LMP", "da-lmp")),
-        _of_services("api", _hourly("da/final", r"(?<![a-z])da(?![a-z])")),
+        _of_services("api", _hourly("da/final", r"(?<![a-z])da(?![a-z])"), bulk="csv"),
     ),
     intervals=(60,),
     first_day=date(2016, 1, 1),
@@ -128,8 +137,8 @@ REAL_TIME = Dataset(
     feeds=(
         _of_website("final", _table("lmp_rt_final", _REAL_TIME, "rt-lmp", "FINAL")),
         _of_website("prelim", _table("lmp_rt_prelim", _REAL_TIME, "rt-lmp", "PRELIM"), PRELIMINARY),
-        _of_services("api", _hourly("rt/final", r"(?<![a-z])rt(?![a-z]).*final", "FINAL")),
-        _of_services("api_prelim", _hourly("rt/prelim", "prelim", "PRELIM"), PRELIMINARY),
+        _of_services("api", _hourly("rt/final", r"(?<![a-z])rt(?![a-z]).*final", "FINAL"), bulk="final"),
+        _of_services("api_prelim", _hourly("rt/prelim", "prelim", "PRELIM"), PRELIMINARY, bulk="prelim"),
     ),
     intervals=(60,),
     first_day=date(2016, 1, 1),

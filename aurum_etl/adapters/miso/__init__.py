@@ -7,7 +7,12 @@ Limits    of the Data Exchange 100 calls a minute and 24,000 a day for each key:
           between them, take turns. Of the displays one call a minute; of the files a few a second.
 Answers   prices as csv with a title, the day and a header wherever it stands, 24 hours side by side and a row per node and
           component; a week of five minutes as a zip with lines above and below its rows; json pages until one says that it
-          is the last. A missing file is a 404 with xml, a day without data a 404 with json.
+          is the last.
+Nothing   is a 404 with xml that says `BlobNotFound` for a file, and a 404 with json that says "Empty data" for a day, or a page
+          without rows that says that there are none in all (`totalElements`). Other 404s are the gateway's; a display without
+          rows says nothing.
+Too much  is a 413, and cannot be asked for in less: files are whole, and pages as long as MISO makes them. No file takes the
+          place of the Data Exchange, since it has neither energy components nor the same kinds of places.
 Time      Eastern Standard Time all year: every day has 24 hours. Csv files label the hour that ends, all else the start.
 Appears   day-ahead prices about 14:00 EST the day before; preliminary real-time prices the next morning, final ones three
           to five days later, five minutes as files after one to two weeks; actual load at 02:00.
@@ -79,6 +84,8 @@ class Miso(Adapter):
     allowance = allowance(300_000, 300, concurrent=5, pace=50, priority=2, burst=5, per_day=24_000)
     manners = Manners(
         nothing_there=frozenset({404}),
+        says_nothing=forms.says_nothing,
+        open_hosts=frozenset({"", forms.PUBLIC}),
         access=(
             "register at https://data-exchange.misoenergy.org and subscribe to Pricing "
             "(MISO_API_PRICING_SUBSCRIPTION_KEY) and to Load, Generation and Interchange "

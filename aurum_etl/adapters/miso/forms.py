@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurum_etl.clock import WallClock
 from aurum_etl.dataset import Published, Report, Spread
-from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceUnavailable
+from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceUnavailable, TooLarge
 from aurum_etl.market import Iso
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _PREAMBLE_BYTES = 4096
 _DATE = re.compile(rb"(?<!\d)(\d{1,2}/\d{1,2}/\d{4})(?!\d)")
 _PAGE = re.compile(rb'"page"\s*:\s*(\{[^{}]*\})')
 _NO_ROWS = re.compile(rb'"data"\s*:\s*\[\s*\]')
+_NOTHING = re.compile(rb"BlobNotFound|(?i:empty data|no data)")
 _REFERENCE = re.compile(r"(\d{1,2}-[A-Za-z]{3}-\d{4})\D+(\d{1,2}:\d{2})\s+EST")
 # What the displays say where they have no number.
 _NO_NUMBERS = ("", "None", "NaN", "null")
@@ -41,6 +42,12 @@ _NO_NUMBERS = ("", "None", "NaN", "null")
 def hourly(start: str = START) -> WallClock:
     """Hours of the Data Exchange and of the displays, which are labeled by their start."""
     return WallClock(start, 60, EST)
+
+
+def says_nothing(answer: Answer) -> bool:
+    """Whether a 404 is MISO's word for a file or a day that is not there; the gateway has 404s of its own."""
+    with answer.body.open("rb") as body:
+        return _NOTHING.search(body.read(_PREAMBLE_BYTES)) is not None
 
 
 def wide(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -84,13 +91,9 @@ def weekly(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[p
     if not start.startswith(b"PK"):
         # Without the zip's checksum nothing tells a line below the last row from a row that was cut.
         raise SourceChanged(f"{where}: expected a zip, found {_words(start)!r}")
-    found = False
     for member in decode.members(path, where, max_bytes):
-        found = True
         _, body = _below_preamble(member.content, "MKTHOUR_EST", where)
         yield decode.csv(_without_footer(body), report, where)
-    if not found:
-        raise SourceUnavailable(f"{where}: the zip has no member")
 
 
 def page(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -103,6 +106,10 @@ def page(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         raise _told(decode.json(content, where), where)
     rows = decode.json_records(content, ("data",), where)
     if rows.is_empty():
+        found = _PAGE.findall(content)
+        told = decode.json(found[-1], where) if found else {}
+        if _whole(told.get("totalElements")) != 0:
+            raise SourceUnavailable(f"{where}: the answer holds no rows, and does not say that there are none in all")
         raise NoData(f"{where}: the answer holds no rows")
     if MARK in rows.columns and MARK not in report.published:
         raise SourceChanged(f"{where}: column {MARK} is one of real-time answers, and no {report.name} has it")
@@ -227,10 +234,12 @@ def _told(document: object, where: str, key: str = "data") -> AurumError:
     told = document if isinstance(document, dict) else {}
     status = _whole(told.get("statusCode", told.get("status")))
     words = str(told.get("message") or told.get("reason") or told.get("error") or "")
-    if status == 404 or "no data" in words.lower():
+    if _NOTHING.search(words.encode()):
         return NoData(f"{where}: {words or 'no data'}")
     if status in (401, 403):
         return AccessDenied(f"{where}: {status}: {words}")
+    if status == 413:
+        return TooLarge(f"{where}: {status}: {words}")
     if status is not None and (status == 429 or status >= 500):
         return SourceUnavailable(f"{where}: {status}: {words}")
     found = ", ".join(map(str, told)) if told else _words(str(document).encode())
@@ -252,7 +261,7 @@ def _with_time(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _some(rows: pl.DataFrame, where: str) -> pl.DataFrame:
     if rows.is_empty():
-        raise NoData(f"{where}: the display holds no rows")
+        raise SourceUnavailable(f"{where}: the display holds no rows")
     return rows
 
 

@@ -3,8 +3,10 @@
 Base      https://api.pjm.com/api/v1/{feed}, with a free subscription key (https://apiportal.pjm.com, product Data Miner).
 Limits    6 requests a minute, 600 for members: 429 without a Retry-After. 50,000 rows per page, `startRow` from 1. A filter
           spans at most 366 days, and both of its ends count.
-Answers   json with `items` and `totalRows`, or a bare list (`download=true`), or csv. No rows are `items: []` with status
-          200, whether it is too early, a gap, or a filter that meets nothing.
+Answers   json with `items` and `totalRows`, or a bare list (`download=true`), or csv.
+Nothing   is `totalRows: 0` beside `items: []`, with status 200, whether it is too early, a gap, or a filter that meets nothing.
+          A bare list without rows, or a csv without them, does not say so: notices of the throttle have come as csv.
+Too much  is a 400 whose message says so, or a 413, and asked for in halves: of days, of nodes, of hours, then of a page's rows.
 Archive   hourly prices older than 731 days and five-minute ones older than 186, counted in UTC, can be filtered by their
           date, by `type` (hourly) and by version alone, inside one calendar year, and not across the edge: requests are cut
           there, and named nodes are then taken out of all of them.
@@ -28,10 +30,12 @@ Unsure: whether the archive's edge lies at a UTC midnight; whether the areas of 
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aurum_etl.adapters.base import Adapter, After, Ask, Trial
+from aurum_etl.adapters.base import Adapter, After, Ask, Trial, in_halves
 from aurum_etl.adapters.pjm import dataminer, load, nodes, power, prices, reserves
 from aurum_etl.archive import Request
 from aurum_etl.manners import Manners
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from aurum_etl.archive import Answer
     from aurum_etl.chunk import Chunk
     from aurum_etl.dataset import Dataset, Report
+    from aurum_etl.errors import TooLarge
 
 
 class Pjm(Adapter):
@@ -57,7 +62,8 @@ class Pjm(Adapter):
     bases: Mapping[str, str] = {"": "https://api.pjm.com/api/v1"}
     allowance = allowance(400_000, 400, concurrent=4, pace=6, priority=1, burst=2)
     manners = Manners(
-        access="PJM_API_KEY holds a subscription key: register at https://apiportal.pjm.com and subscribe to Data Miner"
+        access="PJM_API_KEY holds a subscription key: register at https://apiportal.pjm.com and subscribe to Data Miner",
+        too_much=re.compile(rb"(?i)too (?:large|long|many|much)|exceed|(?:longer|more) than"),
     )
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS, *nodes.DATASETS)
     # One row of the list of nodes.
@@ -69,9 +75,14 @@ class Pjm(Adapter):
     def asks(self, dataset: Dataset, chunk: Chunk) -> list[Ask]:
         """The first page of each report, piece of the window, and fifty named nodes."""
         return [
-            Ask(report, Request(self.iso, report.name, tuple(query.items())))
+            Ask(
+                report,
+                Request(self.iso, report.name, tuple(query.items())),
+                part=part,
+                by_hour=True,
+            )
             for report in dataset.feed.reports
-            for query in dataminer.queries(report, chunk, self._now())
+            for query, part in dataminer.queries(report, chunk, self._now())
         ]
 
     def after(self, dataset: Dataset, chunk: Chunk, ask: Ask, answer: Answer) -> After:  # noqa: ARG002 - the promise has them
@@ -80,14 +91,25 @@ class Pjm(Adapter):
         if query["startRow"] != "1":
             return After()
         total = dataminer.total_rows(answer.body)
-        further = range(1 + dataminer.PAGE_ROWS, (total or 0) + 1, dataminer.PAGE_ROWS)
-        return After(
-            tuple(
-                Ask(ask.report, Request(self.iso, ask.request.path, (*({**query, "startRow": str(first)}).items(),)))
-                for first in further
-            ),
-            total,
-        )
+        rows = int(query["rowCount"])
+        further = range(1 + rows, (total or 0) + 1, rows)
+        return After(tuple(_page(ask, start, rows, total or 0) for start in further), total)
+
+    def less(self, dataset: Dataset, ask: Ask, refusal: TooLarge) -> tuple[Ask, ...]:
+        """Halves of what was asked for, or of a page."""
+        query = dict(ask.request.query)
+        start, rows = int(query["startRow"]), int(query["rowCount"])
+        if start == 1 and (halves := in_halves(self, dataset, ask, refusal)):
+            return halves
+        if rows < 2 * dataminer.LEAST_PAGE_ROWS:
+            return ()
+        half = rows // 2
+        if start == 1:
+            # It leads to the others.
+            return (_page(ask, 1, half, 0),)
+        last = start - 1 + (ask.rows or rows)
+        edges = ((start, half), (start + half, rows - half))
+        return tuple(_page(ask, first, most, last) for first, most in edges if first <= last)
 
     def auth(
         self,
@@ -107,3 +129,10 @@ class Pjm(Adapter):
 
 
 PJM = Pjm()
+
+
+def _page(ask: Ask, start: int, rows: int, last: int) -> Ask:
+    """The same from that row on, of which there are so many until the `last`."""
+    query = {**dict(ask.request.query), "startRow": str(start), "rowCount": str(rows)}
+    left = min(rows, last - start + 1) if last else None
+    return replace(ask, request=replace(ask.request, query=tuple(query.items())), rows=left)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from aurum_etl.chunk import Selection
 from aurum_etl.clock import Instants
 from aurum_etl.dataset import Published
-from aurum_etl.errors import NoData, SourceChanged
+from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable
 from aurum_etl.window import Window, intersect
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 SOURCE_URL = "https://dataminer2.pjm.com/feed/{}/definition"
 CREDENTIALS = ("PJM_API_KEY",)
 PAGE_ROWS = 50_000
+LEAST_PAGE_ROWS = 100
+"""So few rows cannot be too many."""
 NAMED_LIMIT = 50
 """Named nodes per request: no limit is documented, but an address must not grow for ever."""
 
@@ -40,23 +44,30 @@ _EDGE_BYTES = 65_536
 _STAMP = "%Y-%m-%d %H:%M:%S"
 
 
-def queries(report: Report, chunk: Chunk, now: datetime) -> Iterator[dict[str, str]]:
-    """The query of the first page of each request that the report needs."""
+def queries(report: Report, chunk: Chunk, now: datetime) -> Iterator[tuple[dict[str, str], Chunk | None]]:
+    """The query of the first page of each request that the report needs, and what of the chunk it asks for."""
     names, word = chunk.selection.names, chunk.selection.word
     of_type = {"type": word} if word not in ("", "ALL") else {}
     if not report.parameters.get(FILTER):
-        yield _query({})
+        yield _query({}), None
         return
     ahead = timedelta(days=int(report.parameters.get(AHEAD_DAYS, "0")))
     archived, standard = _tiers(report, Window(chunk.window.start, chunk.window.end + ahead), now)
+    # What reaches days ahead hardly shrinks with the days of its making.
+    parts = {piece: None if ahead else replace(chunk, window=piece) for piece in (*archived, *standard)}
     for piece in archived:
         # Nothing but dates and types can be asked for there.
-        yield _query({**_between(report, piece), **of_type})
+        yield _query({**_between(report, piece), **of_type}), parts[piece]
     for piece in standard:
         if not names:
-            yield _query({**_between(report, piece), **of_type})
+            yield _query({**_between(report, piece), **of_type}), parts[piece]
         for first in range(0, len(names), NAMED_LIMIT):
-            yield _query({**_between(report, piece), "pnode_id": ";".join(names[first : first + NAMED_LIMIT])})
+            some = Selection.named(names[first : first + NAMED_LIMIT])
+            part = parts[piece]
+            yield (
+                _query({**_between(report, piece), "pnode_id": ";".join(some.names)}),
+                part and replace(part, selection=some),
+            )
 
 
 def _query(filters: Mapping[str, str]) -> dict[str, str]:
@@ -104,15 +115,25 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         content = member.content
         decode.demand_no_html(content, where)
         if content.lstrip()[:1] not in (b"{", b"["):
-            if content.count(b"\n", 0, len(content.rstrip())) == 0:
-                raise NoData(f"{where}: the file has a header and no rows")
             yield decode.csv(content, report, where)
             continue
         _demand_no_error(content, where)
         rows = decode.json_records(content, ("items",), where, report)
         if rows.is_empty():
+            _demand_said(content, where)
             raise NoData(f"{where}: PJM has no rows for it")
         yield decode.records(rows, report, where)
+
+
+def _demand_said(content: bytes, where: str) -> None:
+    """Take an answer without rows for one about nothing only where it says that there are none.
+
+    Raises: SourceUnavailable.
+    """
+    total = _TOTAL.findall(content)
+    if not total or int(total[-1]):
+        said = f"{int(total[-1]):,} rows are promised" if total else "no totalRows says that there are none"
+        raise SourceUnavailable(f"{where}: the answer holds no rows, and {said}")
 
 
 def _demand_no_error(content: bytes, where: str) -> None:

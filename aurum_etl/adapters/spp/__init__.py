@@ -6,7 +6,10 @@ Limits    none are published: two a second are polite, and 30 a minute the defau
           States are refused.
 Answers   csv with a header line, with blanks in front of its names, which differ from file to file and from year to year
           (`GMTIntervalEnd`, `GMT Interval`, `MarketHour`): one table says which are the same. Rows of commas alone are no
-          rows. A missing file is a 404 without a body.
+          rows.
+Nothing   is a missing file: a 404 without a body. One with a body is the word of something in between.
+Too much  is a 413, and cannot be asked for in less: files are whole. Where the files of `interval` cannot all be had, that of
+          the day takes their place once it is there.
 Time      every row has its interval's end in UTC, and that is read; the local label beside it stands twice in autumn. Names
           of files tell the local end of their interval, or when a forecast was made; in the hour that comes twice the second
           has a `d`, which at the full hour differs by product: both names are tried.
@@ -67,6 +70,7 @@ class Spp(Adapter):
     allowance = allowance(200_000, 200, concurrent=3, pace=30, priority=3)
     manners = Manners(
         nothing_there=frozenset({404}),
+        says_nothing=lambda answer: answer.size == 0,
         access="the portal needs no key, and refuses some addresses outside the United States",
     )
     datasets = (*prices.DATASETS, *load.DATASETS, *power.DATASETS, *reserves.DATASETS)

@@ -117,6 +117,7 @@ REAL_TIME = Dataset(
             ),
             named_limit=ANY_NUMBER,
             lag=INTERVAL_LAG,
+            bulk="daily",
         ),
         Feed(
             "latest",

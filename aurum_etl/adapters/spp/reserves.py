@@ -100,6 +100,7 @@ DATASETS = (
                 "interval",
                 (_real_time("RTBM-MCP", "/{start:%Y/%m}/By_Interval/{start:%d}/RTBM-MCP-{name}.csv", "intervals"),),
                 lag=INTERVAL_LAG,
+                bulk="daily",
             ),
             Feed(
                 "latest",

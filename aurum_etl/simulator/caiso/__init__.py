@@ -11,7 +11,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from aurum_etl.simulator.base import Answer, damaged
+from aurum_etl.simulator.base import Answer, damaged, payload_too_large
 from aurum_etl.simulator.caiso import load, power, prices, reserves, wire
 from aurum_etl.simulator.zipped import zipped
 
@@ -51,6 +51,15 @@ class CaisoSimulator:
     def too_fast(self) -> Answer:
         """Status 429 with the html that names five seconds, and no Retry-After."""
         return Answer(429, {"Content-Type": "text/html"}, _TOO_FAST)
+
+    def too_large(self, asked: Asked) -> Answer:
+        """An error about days, nodes or hours, whichever there are several of; of files, a status."""
+        if asked.path != "/SingleZip":
+            return payload_too_large()
+        start, end = (wire.instant(asked.query.get(name, "")) for name in ("startdatetime", "enddatetime"))
+        several_nodes = "," in asked.query.get("node", "")
+        code = 1004 if end - start > timedelta(hours=25) else 1017 if several_nodes else 1018
+        return wire.refusal(wire.Refused(code), self._now())
 
     def answer(self, asked: Asked, fault: str | None) -> Answer:
         """OASIS answers with a zip, whatever happens: errors are documents inside one. The Outlook has plain files."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from aurum_etl.simulator.base import Answer, damaged
+from aurum_etl.simulator.base import Answer, damaged, payload_too_large
 from aurum_etl.simulator.ercot import clock, dashboards, documents, load, login, points, power, prices, query, wire
 from aurum_etl.simulator.ercot.product import Scope
 from aurum_etl.simulator.ercot.wire import Refused
@@ -82,6 +82,16 @@ class ErcotSimulator:
     def too_fast(self) -> Answer:
         """Status 429 from the gateway, without Retry-After."""
         return wire.gateway_refusal(429)
+
+    def too_large(self, asked: Asked) -> Answer:
+        """The error object of every bad request to the public API; elsewhere a status."""
+        now = self._now().astimezone(UTC).replace(tzinfo=None)
+        if asked.host == "LOGIN":
+            # A token is never too much.
+            return login.token_answer(asked, now)
+        if asked.host:
+            return payload_too_large()
+        return wire.error_object(Refused(400, "The result exceeds what is given at once."), now)
 
     def answer(self, asked: Asked, fault: str | None) -> Answer:
         """What one of the four hosts says."""

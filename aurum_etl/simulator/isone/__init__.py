@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from aurum_etl.simulator.base import Answer
+from aurum_etl.simulator.base import Answer, payload_too_large
 from aurum_etl.simulator.isone import places, power, prices, reserves, wire
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class IsoneSimulator:
     def too_fast(self) -> Answer:
         """Status 429; no limit is published."""
         return Answer(429, {"Content-Type": "text/html"}, b"<html><body>Too Many Requests</body></html>")
+
+    def too_large(self, asked: Asked) -> Answer:  # noqa: ARG002 - the promise has it
+        """Status 413; no such refusal is documented."""
+        return payload_too_large()
 
     def answer(self, asked: Asked, fault: str | None) -> Answer:
         """JSON of the web services, or csv of the website."""

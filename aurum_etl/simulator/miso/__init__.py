@@ -71,6 +71,10 @@ class MisoSimulator:
         """Status 429 from the gateway, without Retry-After."""
         return wire.gateway_refusal(429)
 
+    def too_large(self, asked: Asked) -> Answer:
+        """Status 413, from the gateway where there is one."""
+        return wire.gateway_refusal(413) if asked.host == _EXCHANGE else wire.no_page(413)
+
     def answer(self, asked: Asked, fault: str | None) -> Answer:
         """A file, a page of rows, or a display."""
         now = clock.standard(self._now())

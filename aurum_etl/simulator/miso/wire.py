@@ -23,6 +23,7 @@ _GATEWAY_WORDS = {
     " API.",
     403: "Out of call volume quota. Quota will be replenished in 12:00:00.",
     404: "Resource not found",
+    413: "Payload too large",
     429: "Rate limit is exceeded. Try again in 30 seconds.",
 }
 _BAD_KEY = "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription."

@@ -64,6 +64,11 @@ class PjmSimulator:
         """Status 429 from the gateway, without Retry-After."""
         return wire.gateway_refusal(429)
 
+    def too_large(self, asked: Asked) -> Answer:
+        """The error object of every bad request."""
+        now = self._now().astimezone(UTC).replace(tzinfo=None)
+        return wire.bad_request("rowCount", "The result is too large.", asked.path, asked.query, now)
+
     def answer(self, asked: Asked, fault: str | None) -> Answer:
         """A page of a feed."""
         now = self._now().astimezone(UTC).replace(tzinfo=None)

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from aurum_etl.simulator.base import Answer, damaged
+from aurum_etl.simulator.base import Answer, damaged, payload_too_large
 from aurum_etl.simulator.spp import places, wire
 from aurum_etl.simulator.spp.files import CHARTS, FILE_SYSTEMS
 from aurum_etl.simulator.spp.making import Making
@@ -63,6 +63,10 @@ class SppSimulator:
     def too_fast(self) -> Answer:
         """Status 429; no limit is published."""
         return Answer(429, {"Content-Type": "text/html"}, b"<html><body>Too Many Requests</body></html>")
+
+    def too_large(self, asked: Asked) -> Answer:  # noqa: ARG002 - the promise has it
+        """Status 413; no such refusal is documented."""
+        return payload_too_large()
 
     def answer(self, asked: Asked, fault: str | None) -> Answer:
         """A file, or what a folder holds."""
