@@ -24,8 +24,10 @@ class BreakerState(StrEnum):
 class BreakerRule:
     """When a host is left alone, and when it is trusted again."""
 
-    failures: int = 5
-    """It is left alone after exactly so many failures within the window."""
+    failures: int = 10
+    """It is left alone after exactly so many failures within the window, with no success among them. More than one request is
+    tried: what one address does not give says little about the host.
+    """
     window_seconds: float = 60.0
     rest_seconds: float = 30.0
     """For how long; twice as long each time that the probe fails."""
@@ -54,7 +56,7 @@ class Breaker:
 
     state: BreakerState = BreakerState.CLOSED
     failures: tuple[float, ...] = ()
-    """When requests failed, as long as that counts."""
+    """When requests failed, as long as that counts: since the last success."""
     until: float = 0.0
     """The end of its rest."""
     rests: int = 0
@@ -79,7 +81,7 @@ class Breaker:
     def after(self, request: int, *, healthy: bool | None, now: float, rule: BreakerRule) -> Breaker:
         """What it is once it is known what came of a request; None tells nothing about the host."""
         if self.state is BreakerState.CLOSED:
-            return self if healthy is not False else self._failed(now, rule)
+            return self._failed(now, rule) if healthy is False else replace(self, failures=()) if healthy else self
         if request != self.probe:
             # Sent before it opened: old news.
             return self

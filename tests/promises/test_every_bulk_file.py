@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -27,7 +28,6 @@ from aurum_etl.window import market_day
 from tests.promises.test_every_dataset import AUTUMN, FEEDS, SUMMER, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import date
     from pathlib import Path
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aurum_etl.settings import Settings
 
 T = TypeVar("T")
+Counting = Callable[[T], int | None]
 
 
 def unknown(_: object) -> None:
