@@ -265,8 +265,16 @@ def json_records(content: bytes, path: tuple[str, ...], where: str, report: Repo
     """
     if content.strip() in (b"", b"{}", b"[]"):
         return pl.DataFrame()
-    if report is not None and (rows := _declared(content, path, report, where)) is not None:
-        return rows
+    try:
+        if report is not None and (rows := _declared(content, path, report, where)) is not None:
+            return rows
+        return _found_out(content, path, where)
+    except pl.exceptions.DuplicateError as error:
+        raise SourceUnavailable(f"{where}: the json is damaged: {_shortened(str(error))}") from error
+
+
+def _found_out(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFrame:
+    """The objects by the types that they turn out to have."""
     try:
         document = pl.read_json(io.BytesIO(content), infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):

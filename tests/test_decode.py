@@ -297,6 +297,11 @@ def test_a_zip_inside_a_zip_is_opened_too(tmp_path: Path) -> None:
     assert found == [decode.Member("a.csv", b"1"), decode.Member("two.csv", b"2")]
 
 
+def test_a_field_that_stands_twice_in_an_object_is_damage() -> None:
+    with pytest.raises(SourceUnavailable, match="^here: the json is damaged: "):
+        decode.json_records(b'{"a": [{"b": 1, "c": 2, "b": 3}]}', ("a",), "here")
+
+
 def test_a_damaged_zip_inside_a_zip_is_named_and_can_be_tried_again() -> None:
     cut = decode.Member("one.zip", zip_of(a_csv=b"0123456789" * 100)[:60])
     with pytest.raises(SourceUnavailable, match=r"^here: one\.zip: the zip is damaged or cut short"):
