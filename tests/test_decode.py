@@ -298,7 +298,7 @@ def test_a_zip_inside_a_zip_is_opened_too(tmp_path: Path) -> None:
 
 
 def test_a_field_that_stands_twice_in_an_object_is_damage() -> None:
-    with pytest.raises(SourceUnavailable, match="^here: the json is damaged: "):
+    with pytest.raises(SourceUnavailable, match=r"^here: the json is damaged: "):
         decode.json_records(b'{"a": [{"b": 1, "c": 2, "b": 3}]}', ("a",), "here")
 
 
