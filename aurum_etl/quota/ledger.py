@@ -238,7 +238,7 @@ class Ledger(Record):
         (quiet,) = connection.execute("select max(quiet_until) from hosts where host = ?", [call.host]).fetchone()
         found = [Later(quiet, known=True, why="it asked to be left alone")] if quiet and quiet > now else []
         rules = list(terms.host_limits.rules)
-        if call.attempt > 1 and terms.host_limits is not UNLIMITED:
+        if call.attempt > 1 and terms.host_limits != UNLIMITED:
             (lately,) = connection.execute(
                 "select count(*) from requests where host = ? and at > ?", [call.host, now - RETRY_SECONDS]
             ).fetchone()
