@@ -432,8 +432,9 @@ def _too_long(where: str, max_bytes: int) -> TooLarge:
 
 
 def _judged(answer: Answer, manners: Manners) -> Answer:
-    """The answer, if its status is 200."""
+    """The answer, if its status is 200 and it is of the kind that it says."""
     if answer.status == 200:
+        _demand_its_kind(answer)
         return answer
     body = answer.body.read_bytes()[:400].decode("utf-8", "replace")
     words = " ".join(body.split())[:200]
@@ -454,6 +455,20 @@ def _judged(answer: Answer, manners: Manners) -> Answer:
     if answer.status in (401, 403):
         raise AccessDenied(f"{message}: {manners.access}")
     raise SourceChanged(message)
+
+
+def _demand_its_kind(answer: Answer) -> None:
+    """Refuse what a proxy has put in the place of an answer, under the answer's own headers.
+
+    Raises: SourceUnavailable, since the next one may be the answer.
+    """
+    kind = answer.headers.get("content-type", "").lower()
+    with answer.body.open("rb") as body:
+        start = body.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    is_other = {"zip": not start.startswith(b"PK"), "csv": start[:1] in (b"{", b"<"), "json": start[:1] == b"<"}
+    if start and any(name in kind and other for name, other in is_other.items()):
+        found = start.decode("utf-8", "replace")
+        raise SourceUnavailable(f'{answer.request.describe()}: "{found}" came, labelled as {kind}')
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -160,6 +160,22 @@ def test_an_answer_that_is_not_accepted_is_asked_for_again(archive: Archive) -> 
         assert download.get(REQUEST, whole, chunk_key="k").attempts == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-zip-compressed", b'{"error": "session expired"}'),
+        ("text/csv; charset=utf-8", b"\xef\xbb\xbf <html>Sign in</html>"),
+        ("text/csv", b'{"message": "later"}'),
+        ("application/json", b"<!DOCTYPE html>"),
+    ],
+)
+def test_what_a_proxy_puts_in_the_place_of_an_answer_is_asked_for_again(
+    archive: Archive, kind: str, body: bytes
+) -> None:
+    with serving((200, {"content-type": kind}, body), GOOD) as server, source(server.base, archive) as download:
+        assert download.get(REQUEST, text, chunk_key="k").attempts == 2
+
+
 def test_a_body_that_breaks_off_is_asked_for_again(archive: Archive) -> None:
     with serving((200, {"Content-Length": "9"}, b"goo"), GOOD) as server, source(server.base, archive) as download:
         assert download.get(REQUEST, text, chunk_key="k").value == "good"
