@@ -40,6 +40,8 @@ _AGING_SECONDS = 60.0
 """Who has waited so long counts as more urgent by one: nobody waits for ever."""
 _OPEN_SECONDS = 3600.0
 """A request takes no longer; what is still open then was lost, whoever sent it."""
+_LONGEST_QUIET_SECONDS = 3600.0
+"""A header that asks for more is taken for this much: it must not keep everybody away for ever."""
 _HISTORY = 20
 BESIDE = "login"
 """What stands for the dataset of a request that brings no data."""
@@ -325,7 +327,7 @@ class Ledger(Record):
                 connection.execute(
                     "insert into hosts values (?, ?, '{}') on conflict (host) do update set "
                     "quiet_until = max(quiet_until, excluded.quiet_until)",
-                    [call.host, now + reply.quiet_seconds],
+                    [call.host, now + min(reply.quiet_seconds, _LONGEST_QUIET_SECONDS)],
                 )
             after = before.after(number, healthy=reply.healthy, now=now, rule=terms.breaker)
             if after != before:
