@@ -120,7 +120,7 @@ def test_an_attempt_that_the_record_never_heard_of_is_added_to_the_older_one(
 ) -> None:
     path = spec(tmp_path, TEXT)
     run(path, replace(TWO, end=date(2026, 7, 15)), settings)
-    run(path, replace(TWO, end=date(2026, 7, 15)), settings)
+    run(path, replace(TWO, end=date(2026, 7, 15), reloads=True), settings)
     newest = store.receipts()[0]
     with duckdb.connect(str(store.path)) as connection:
         connection.execute("delete from receipts where number = 2")
