@@ -6,6 +6,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from aurum_etl.settings import Settings, read_settings
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+# Machines are shared: how long an example takes says nothing.
+hypothesis.settings.register_profile("untimed", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 RUN: pytest.StashKey[AbstractContextManager[Path]] = pytest.StashKey()
 
