@@ -28,9 +28,9 @@ lint:
     uv run --group dev --group bench mypy
     uv run --group dev lint-imports
 
-# All tests.
+# All tests: more at a time than two cores have room for, since many wait for a server to come or for a kill.
 test *arguments:
-    uv run --group dev pytest -q -n 2 {{ arguments }}
+    uv run --group dev pytest -q -n 3 {{ arguments }}
 
 # Tests against real servers, all of them demanded; AURUM_TEST_TIMESCALE names a TimescaleDB to use.
 integration *arguments:
