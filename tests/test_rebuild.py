@@ -104,9 +104,11 @@ def test_only_the_receipts_that_are_missing_are_added(tmp_path: Path, settings: 
     """A process that was killed between its last commit and its receipt."""
     path = spec(tmp_path, TEXT)
     run(path, TWO, settings)
-    before, kept = status(store), store.receipts()[1:]
+    before = status(store)
+    # Two chunks are in work at once: which of them ended first, nobody knows.
+    kept = [each for each in store.receipts() if each.chunk.window.start.date() == date(2026, 7, 14)]
     with duckdb.connect(str(store.path)) as connection:
-        connection.execute("delete from receipts where number = 2")
+        connection.execute("delete from receipts where window_start > '2026-07-15'")
     assert planned(path, settings)[0] == date(2026, 7, 15)
     done = rebuild(settings, store)
     assert ([each.chunk.window.start.date() for each in done.receipts], done.known) == ([date(2026, 7, 15)], 1)
