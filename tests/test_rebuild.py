@@ -84,7 +84,7 @@ def test_a_record_that_was_damaged_is_rebuilt_and_goes_on_as_before(
     assert done.moved_to.read_bytes() == damage
     assert ".unreadable-2" in done.moved_to.name
     assert (status(store), planned(path, settings)) == (before, plan_before)
-    for made, was in zip(done.receipts, before_that, strict=True):
+    for made, was in zip(sorted(done.receipts, key=lambda each: each.chunk), before_that, strict=True):
         assert (made.chunk, made.origin, made.started_at, made.days, made.written, made.rows_accepted) == (
             was.chunk,
             was.origin,
