@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes:
   0    ok
-  1    a chunk failed, or rows of a file were rejected
+  1    a chunk failed or was postponed, or rows of a file were rejected
   2    usage: the command line does not fit together
   3    the spec is invalid
-  4    a quota refused
+  4    a budget is used up: every chunk was postponed
   5    the source cannot be had: no chunk could be fetched
   6    a sink cannot be had
   130  interrupted"""
