@@ -267,6 +267,7 @@ def limits_of(specs: Sequence[Path], profile: str | None, settings: Settings) ->
     found: list[Use] = []
     for path in specs:
         spec = load_spec(path, (), adapters.datasets())
+        # Nobody will be asked, so that no credentials are needed.
         prepared = fit_out(spec, Flags(profile=profile or "production", simulated=True), settings)
         equipment = replace(prepared.equipment, simulated=False)
         with closing(ledger_of(settings)) as ledger:

@@ -181,6 +181,33 @@ def test_a_body_that_breaks_off_is_asked_for_again(archive: Archive) -> None:
         assert download.get(REQUEST, text, chunk_key="k").value == "good"
 
 
+class Hurried(threading.Event):
+    """Lets no time go by, and remembers how much would have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        return self.is_set()
+
+
+def test_waits_are_anywhere_below_what_doubles_up_to_a_limit(archive: Archive) -> None:
+    """Full jitter: who failed together does not come again together."""
+    patience = Patience(attempts=8, first_wait_seconds=2.0, longest_wait_seconds=20.0)
+    most = [min(2.0 * 2**number, 20.0) for number in range(7)]
+    firsts: set[float] = set()
+    for _ in range(5):
+        stop = Hurried()
+        with serving((500, {}, b"busy")) as server, source(server.base, archive, patience, stop=stop) as download:
+            with pytest.raises(SourceUnavailable, match="tried 8 times"):
+                download.get(REQUEST, text, chunk_key="k")
+        assert all(0 <= wait <= limit for wait, limit in zip(stop.waits, most, strict=True))
+        firsts.add(stop.waits[0])
+    assert len(firsts) == 5
+
+
 def test_giving_up_tells_how_often_and_why(archive: Archive) -> None:
     patience = replace(HASTY, attempts=3)
     with serving((503, {}, b"night shift")) as server, source(server.base, archive, patience) as download:

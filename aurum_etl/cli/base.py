@@ -31,6 +31,9 @@ Exit codes:
   6    a sink cannot be had
   130  interrupted"""
 
+PROFILES = ("development", "production", "high_volume")
+"""Names of `quota.PROFILES`, without what that imports."""
+
 with_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on standard output, the log on standard error."
 )
@@ -56,7 +59,7 @@ _OF_A_RUN = (
     ),
     click.option(
         "--profile",
-        type=click.Choice(["development", "production", "high_volume"]),
+        type=click.Choice(PROFILES),
         help="How much of the limits to take; by default production, a backfill high_volume, and on loopback no limit at all.",
     ),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, with_json
+from aurum_etl.cli.base import EXIT_CODES, PROFILES, console_of, with_json
 
 if TYPE_CHECKING:
     from aurum_etl.quota import Use
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("specs", metavar="[SPEC...]", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--profile",
-    type=click.Choice(["development", "production", "high_volume"]),
+    type=click.Choice(PROFILES),
     help="With SPECs: how much of the limits a run would take.",
 )
 @with_json

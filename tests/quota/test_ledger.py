@@ -15,6 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from aurum_etl.cli import base
 from aurum_etl.errors import QuotaSpent, Stopped, WatermarkError
 from aurum_etl.quota import BACKFILL, LIVE, Call, Ledger, Limits, Reply, Terms
 from aurum_etl.quota.ledger import Later, Reserved, Ticket
@@ -367,6 +368,10 @@ def test_processes_and_threads_share_the_turns_of_a_host(tmp_path: Path) -> None
     assert len(turns) == 16
     # The instants are taken after the turn was given, so two of them may lie a little closer than the turns did.
     assert turns[-1] - turns[0] >= 15 * 0.2 - 0.1
+
+
+def test_the_command_line_knows_every_profile() -> None:
+    assert set(base.PROFILES) == set(PROFILES)
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))
