@@ -253,8 +253,6 @@ def free_at(
 
     What is more than the whole limit goes alone: it would never go otherwise.
     """
-    if not wanted:
-        return now
     room = rule.limit - min(wanted, rule.limit)
     if rule.amount == "requests":
         # The newest of those that must have gone before there is room again.
