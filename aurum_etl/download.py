@@ -152,9 +152,6 @@ class _Came:
     def begun(self, status: int) -> None:
         self.status, self.answered_after = status, self.seconds
 
-    def ended(self, answer: Answer) -> None:
-        self.answer = answer
-
     def reply(self, error: BaseException | None = None) -> Reply:
         """What the budgets, the breaker and the audit log hear of it."""
         return Reply(
@@ -334,7 +331,7 @@ class Download:
                         chunk_key=chunk_key,
                     ),
                 )
-                came.ended(answer)
+                came.answer = answer
                 if broken is not None:
                     raise broken
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:

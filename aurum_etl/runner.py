@@ -265,12 +265,12 @@ def limits_of(specs: Sequence[Path], profile: str | None, settings: Settings) ->
     Raises: SpecError if a spec is not as it should be.
     """
     found: list[Use] = []
-    for path in specs:
-        spec = load_spec(path, (), adapters.datasets())
-        # Nobody will be asked, so that no credentials are needed.
-        prepared = fit_out(spec, Flags(profile=profile or "production", simulated=True), settings)
-        equipment = replace(prepared.equipment, simulated=False)
-        with closing(ledger_of(settings)) as ledger:
+    # Nobody will be asked, so that no credentials are needed.
+    flags = Flags(profile=profile or "production", simulated=True)
+    loaded = [load_spec(path, (), adapters.datasets()) for path in specs]
+    with closing(ledger_of(settings)) as ledger:
+        for spec in loaded:
+            equipment = replace(fit_out(spec, flags, settings).equipment, simulated=False)
             found += ledger.uses_of(equipment.terms(LIVE), equipment.hosts.values())
     return list({(each.subject, each.rule, each.seconds): each for each in found}.values())
 

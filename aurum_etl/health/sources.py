@@ -168,9 +168,6 @@ class _Turn:
         with self._watch.waiting_for(f"its turn, since others ask {call.host}"):
             return self._turns.reserve(call, stop)
 
-    def close(self) -> None:
-        """See `Budget.close`: whose it is, closes it."""
-
 
 def _advised(error: SourceError) -> AurumError:
     """The same with what to do, where it does not say that itself."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
-from aurum_etl.quota.base import BACKFILL, LEAST_URGENT, LIVE, Budget, Call, Reply, Reservation, demand_going
+from aurum_etl.quota.base import BACKFILL, LIVE, Budget, Call, Reply, Reservation, demand_going
 from aurum_etl.quota.breaker import QUICK_RULE, BreakerRule, BreakerState
 from aurum_etl.quota.ledger import HostBreaker, Ledger, LedgerBudget, Terms, Use
 from aurum_etl.quota.limits import PROFILES, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Profile
@@ -29,7 +29,6 @@ T = TypeVar("T")
 
 __all__ = [
     "BACKFILL",
-    "LEAST_URGENT",
     "LIVE",
     "PROFILES",
     "QUICK_RULE",

@@ -10,7 +10,7 @@ from aurum_etl.errors import Stopped
 if TYPE_CHECKING:
     import threading
 
-LIVE, BACKFILL, LEAST_URGENT = 0, 5, 9
+LIVE, BACKFILL = 0, 5
 """Urgency: runs go before reloads, and among reloads the lower number goes first."""
 
 
@@ -75,9 +75,6 @@ class Budget(Protocol):
         Raises: Stopped if `stop` is set before that; SourceResting if the host's circuit breaker is open; QuotaSpent if the
                 turn is further off than anybody wants to wait.
         """
-
-    def close(self) -> None:
-        """Let go of files and connections."""
 
 
 def demand_going(stop: threading.Event) -> None:

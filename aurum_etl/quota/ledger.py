@@ -332,16 +332,20 @@ class Ledger(Record):
             after = before.after(number, healthy=reply.healthy, now=now, rule=terms.breaker)
             if after != before:
                 self._keep_breaker(connection, call.host, after)
+            until = _told(after.until) if after.state is BreakerState.OPEN else None
+            if after.state is not before.state:
+                _alert(connection, now, "breaker", call.host, f"{after.state}{f' until {until}' if until else ''}")
         if after.state is not before.state:
-            self._tell_breaker(call.host, after)
+            logger().warning("breaker.changed", host=call.host, state=after.state.value, until=until)
 
     def settle(self, number: int, terms: Terms, records: int | None, error: str) -> None:
         """See `Reservation.settle`."""
         now = self.clock.now()
         with self.transaction() as connection:
             connection.execute(
-                "update requests set settled = 1, records = coalesce(?, records), error = iif(? = '', error, ?) where id = ?",
-                [records, error, error, number],
+                "update requests set settled = 1, records = coalesce(?, records), error = coalesce(nullif(?, ''), error) "
+                "where id = ?",
+                [records, error, number],
             )
             alerts = list(self._nearly_used(connection, terms, now))
         for rule, used in alerts:
@@ -360,9 +364,7 @@ class Ledger(Record):
             ).fetchone()
             if told is None or told <= now - rule.seconds:
                 detail = f"{used:,.0f} of {rule.limit:,.0f} are used"
-                connection.execute(
-                    "insert into alerts (at, kind, subject, detail) values (?, 'quota', ?, ?)", [now, subject, detail]
-                )
+                _alert(connection, now, "quota", subject, detail)
                 yield rule, used
 
     def _breaker(self, connection: sqlite3.Connection, host: str, now: float) -> Breaker:
@@ -392,15 +394,6 @@ class Ledger(Record):
             "insert into hosts values (?, 0, ?) on conflict (host) do update set breaker = excluded.breaker",
             [host, json.dumps(asdict(breaker))],
         )
-
-    def _tell_breaker(self, host: str, breaker: Breaker) -> None:
-        until = _told(breaker.until) if breaker.state is BreakerState.OPEN else ""
-        with self.transaction() as connection:
-            connection.execute(
-                "insert into alerts (at, kind, subject, detail) values (?, 'breaker', ?, ?)",
-                [self.clock.now(), host, f"{breaker.state}{f' until {until}' if until else ''}"],
-            )
-        logger().warning("breaker.changed", host=host, state=breaker.state.value, until=until or None)
 
     def breakers(self) -> list[HostBreaker]:
         """How the hosts stand that were ever in trouble."""
@@ -492,8 +485,14 @@ class LedgerBudget:
         return self.ledger.reserve(call, self.terms, stop)
 
     def close(self) -> None:
-        """See `Budget.close`."""
+        """Let go of the record's file."""
         self.ledger.close()
+
+
+def _alert(connection: sqlite3.Connection, now: float, kind: str, subject: str, detail: str) -> None:
+    connection.execute(
+        "insert into alerts (at, kind, subject, detail) values (?, ?, ?, ?)", [now, kind, subject, detail]
+    )
 
 
 def _rank(urgency: int, priority: int, since: float, now: float, ticket: str) -> tuple[float, int, float, str]:

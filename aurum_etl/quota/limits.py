@@ -68,10 +68,6 @@ class Limits:
         rules += [Rule(amount, seconds, limit, name) for amount, seconds, limit, name in found if limit is not None]
         return tuple(rules)
 
-    def with_changes(self, changes: dict[str, float | int | None]) -> Limits:
-        """The same with other numbers, by name."""
-        return replace(self, **changes)  # type: ignore[arg-type]
-
     def scaled(self, profile: Profile) -> Limits:
         """As much of it as the profile takes."""
         # What the ISO allows is law: no profile goes beyond it.
@@ -84,7 +80,7 @@ class Limits:
         for name in ("records_per_hour", "bytes_per_hour", "bytes_per_day"):
             value = getattr(self, name)
             changes[name] = None if value is None else max(int(value * profile.volume), 1)
-        return self.with_changes(changes)
+        return replace(self, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

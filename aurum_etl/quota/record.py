@@ -58,6 +58,7 @@ create table requests (
     error text not null,
     received_at real
 );
+create index requests_by_time on requests (at);
 create index requests_by_host on requests (host, at);
 create index requests_by_dataset on requests (dataset, at);
 create index requests_unsettled on requests (settled) where settled = 0;

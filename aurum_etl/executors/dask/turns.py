@@ -63,9 +63,6 @@ class AskedFor:
             raise turn.refusal
         return _Granted(self, ask, turn.waited_seconds)
 
-    def close(self) -> None:
-        """See `Budget.close`: there is nothing."""
-
     def tell(self, ask: str, **words: object) -> None:
         """Let the driver know something about a request."""
         self._worker.log_event(TOPIC, {"job": self._job, "ask": ask, "worker": self._worker.address, **words})
