@@ -67,6 +67,7 @@ def test_what_a_dead_database_did_not_take_is_resumed(home: Callable[..., Home],
     job = survive(at, own, 1, "staged timescale")
     assert at.status().state == "partially_completed"
     assert at.counts()["failed"] >= 1
+    until(lambda: answers(own.address["dsn"]))
     at.goes_on(job)
     at.assert_one_copy(job)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import socketserver
+import struct
 import subprocess
 import sys
 import threading
@@ -289,6 +292,38 @@ def test_a_database_that_cannot_be_reached_is_told(database: str, change: dict[s
     with pytest.raises(SinkUnavailable, match=told) as caught:
         TimescaleSink(at(database, **change), SPEC).open()
     assert caught.value.retryable
+
+
+def refusal(state: str, text: str) -> bytes:
+    """A server's ErrorResponse to who wants in."""
+    fields = b"SFATAL\0VFATAL\0C" + state.encode() + b"\0M" + text.encode() + b"\0\0"
+    return b"E" + struct.pack("!I", len(fields) + 4) + fields
+
+
+def test_a_server_that_starts_is_waited_for() -> None:
+    left = [
+        refusal("57P03", "the database system is starting up"),
+        refusal("57P03", "the database system is not yet accepting connections"),
+        refusal("28P01", 'password authentication failed for user "u"'),
+    ]
+
+    class Door(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            length, kind = struct.unpack("!II", self.request.recv(8, socket.MSG_WAITALL))
+            while kind in (80877103, 80877104):  # would it like TLS, or GSS?
+                self.request.sendall(b"N")
+                length, kind = struct.unpack("!II", self.request.recv(8, socket.MSG_WAITALL))
+            self.request.recv(length - 8, socket.MSG_WAITALL)
+            self.request.sendall(left.pop(0))
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Door) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with pytest.raises(SinkUnavailable, match="password authentication failed"):
+                TimescaleSink(f"postgresql://u@127.0.0.1:{server.server_address[1]}/x", SPEC).open()
+        finally:
+            server.shutdown()
+    assert not left
 
 
 def test_no_password_is_ever_told() -> None:

@@ -20,15 +20,14 @@ from aurum_etl.sinks.base import Position, demand_contract
 from aurum_etl.sinks.timescale import ledger
 from aurum_etl.sinks.timescale.connection import (
     ADVICE,
-    LOCK_SECONDS,
     ask,
+    connect,
     do,
     drop,
     explain,
     lives,
     number_of,
     quoted,
-    with_defaults,
 )
 from aurum_etl.sinks.timescale.tables import Tables
 
@@ -179,19 +178,8 @@ class TimescaleSink:
             if lives(idle):
                 return idle
             drop(idle)
-        from adbc_driver_postgresql import dbapi
-
         with self._told("cannot be reached"):
-            connection: Connection = dbapi.connect(with_defaults(self._dsn))
-            # Partitions are told in UTC, whatever the server or the user prefers.
-            do(
-                connection,
-                "set timezone = 'UTC'",
-                f"set lock_timeout = '{LOCK_SECONDS}s'",
-                "set standard_conforming_strings = on",
-            )
-            connection.commit()
-        return connection
+            return connect(self._dsn)
 
     def _taken(self) -> Connection | None:
         with self._lock:

@@ -7,12 +7,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import tenacity
+
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
 
 LOCK_SECONDS = 120
 """How long a load waits for another one of the same days."""
 _CONNECT_SECONDS = 10
+_START_SECONDS = 60
+"""How long a server that starts is waited for: after a crash it replays its log before it lets anybody in."""
 ADVICE = {
     "28P01": "check the password in TIMESCALE_CONNECTION",
     "28000": "check the user in TIMESCALE_CONNECTION, and what pg_hba.conf allows",
@@ -27,19 +31,46 @@ ADVICE = {
     "22021": "a text holds a character that PostgreSQL cannot store",
 }
 """What to do, by SQLSTATE."""
+_COMES_AND_GOES = "the database system is "
+"""It starts up, shuts down, recovers, or does not yet accept connections."""
 _ADVICE_BY_WORDS = {
     "password authentication failed": ADVICE["28P01"],
     "no password supplied": ADVICE["28P01"],
-    "role ": ADVICE["28000"],
-    "database ": ADVICE["3D000"],
+    'role "': ADVICE["28000"],
+    'database "': ADVICE["3D000"],
     "too many clients": ADVICE["53300"],
-    "starting up": ADVICE["57P03"],
+    _COMES_AND_GOES: ADVICE["57P03"],
     "Connection refused": "check that the server runs, and where TIMESCALE_CONNECTION points",
     "could not translate host name": "check the host in TIMESCALE_CONNECTION",
     "connection info string": "TIMESCALE_CONNECTION is postgresql://user@host:port/database, or words such as host=… dbname=…",
     "No space left on device": ADVICE["53100"],
 }
 """The same where there is no connection yet, and no SQLSTATE."""
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(lambda error: _COMES_AND_GOES in str(error)),
+    wait=tenacity.wait_random_exponential(0.5, max=3),
+    stop=tenacity.stop_after_delay(_START_SECONDS),
+    reraise=True,
+)
+def connect(dsn: str) -> Connection:
+    """A new connection, which runs in UTC, does not wait for ever, and takes backslashes for what they are.
+
+    Raises: the driver's Error if there is none to be had; one that starts is waited for.
+    """
+    from adbc_driver_postgresql import dbapi
+
+    connection: Connection = dbapi.connect(with_defaults(dsn))
+    do(
+        connection,
+        # Partitions are told in UTC, whatever the server or the user prefers.
+        "set timezone = 'UTC'",
+        f"set lock_timeout = '{LOCK_SECONDS}s'",
+        "set standard_conforming_strings = on",
+    )
+    connection.commit()
+    return connection
 
 
 def ask(connection: Connection, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
