@@ -244,7 +244,7 @@ def test_an_interrupted_run_says_so_and_leaves_whole_days(shell: Shell, simulato
         while len(simulator.log) < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, "interrupted" in err) == (130, True)
     assert shell.json("inspect", "select count(*) n from lmp") == [{"n": 2 * 48}]
     assert shell.json("status")["datasets"][0]["covered_days"] == 2

