@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import import_module
 from queue import Empty, SimpleQueue
@@ -119,6 +119,11 @@ class Check:
     """What to do where no answer comes in time."""
     modules: tuple[str, ...] = ()
     """What it needs, and would take time that does not count."""
+
+
+def unnamed(check: Check, state: State, advice: str) -> Check:
+    """The check where no setting names what it would look at: there is nothing to ask, nor to import."""
+    return replace(check, look=known(Found(state, advice)), modules=())
 
 
 def known(found: Found) -> Callable[[Watch], Found]:

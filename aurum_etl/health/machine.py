@@ -6,11 +6,10 @@ import os
 import secrets
 import shutil
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aurum_etl.errors import AurumError, SpecError
-from aurum_etl.health.base import Check, Found, Kind, State, known
+from aurum_etl.health.base import Check, Kind, State, unnamed
 from aurum_etl.watermarks.file import StoreFile
 
 if TYPE_CHECKING:
@@ -114,12 +113,15 @@ def _vault_check(settings: Settings) -> Check:
         "vault",
         Kind.MACHINE,
         f"GET {address or 'VAULT_ADDR'}/v1/sys/health",
-        known(Found(State.NOT_CONFIGURED, "VAULT_ADDR is not set; it names a Vault, such as http://127.0.0.1:8200")),
+        lambda watch: _vault(address or "", settings.vault_ca, watch),
         "check that Vault runs, and where VAULT_ADDR points",
+        ("hvac",),
     )
-    if address is None:
+    if address is not None:
         return check
-    return replace(check, look=lambda watch: _vault(address, settings.vault_ca, watch), modules=("hvac",))
+    return unnamed(
+        check, State.NOT_CONFIGURED, "VAULT_ADDR is not set; it names a Vault, such as http://127.0.0.1:8200"
+    )
 
 
 def _vault(address: str, ca: str | None, watch: Watch) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import SinkUnavailable
-from aurum_etl.health.base import Check, Found, Kind, State, known
+from aurum_etl.health.base import Check, Kind, State, unnamed
 from aurum_etl.market import Iso
 from aurum_etl.spec import KafkaSpec
 
@@ -33,7 +33,6 @@ _LOOK = (
     "and has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'delete')))"
 )
 """Version, schema, extension, and those of our tables whose rows this user may not read and replace."""
-_OLDEST_POSTGRES = 15
 
 
 def checks(settings: Settings, specs: Sequence[Spec]) -> list[Check]:
@@ -61,24 +60,28 @@ def _needed(spec: Spec) -> set[str]:
 
 def _timescale_check(settings: Settings, missing: State) -> Check:
     dsn = settings.timescale
-    absent = "TIMESCALE_CONNECTION is not set; it names the database, such as postgresql://localhost:5432/energy"
     check = Check(
         "timescale",
         Kind.STORE,
         "connect where TIMESCALE_CONNECTION points, ask, make a table and take it back",
-        known(Found(missing, absent)),
+        lambda watch: _timescale(dsn or "", watch),
         "check that the server is not stuck, and where TIMESCALE_CONNECTION points",
+        ("adbc_driver_postgresql.dbapi",),
     )
-    if dsn is None:
+    if dsn is not None:
         return check
-    return replace(check, look=lambda watch: _timescale(dsn, watch), modules=("adbc_driver_postgresql.dbapi",))
+    return unnamed(
+        check,
+        missing,
+        "TIMESCALE_CONNECTION is not set; it names the database, such as postgresql://localhost:5432/energy",
+    )
 
 
 def _timescale(dsn: str, watch: Watch) -> str:
     from adbc_driver_manager.dbapi import Error
     from adbc_driver_postgresql import dbapi
 
-    from aurum_etl.sinks.timescale.connection import ADVICE, ask, do, drop, explain, with_defaults
+    from aurum_etl.sinks.timescale.connection import ADVICE, OLDEST_SERVER, ask, do, drop, explain, with_defaults
 
     connection, table = None, f"aurum_health_{secrets.token_hex(8)}"
     try:
@@ -93,8 +96,8 @@ def _timescale(dsn: str, watch: Watch) -> str:
     finally:
         if connection is not None:
             drop(connection)
-    if major < _OLDEST_POSTGRES:
-        raise SinkUnavailable(f"timescale: PostgreSQL {_OLDEST_POSTGRES} or newer is needed, this is {version}")
+    if major < OLDEST_SERVER:
+        raise SinkUnavailable(f"timescale: PostgreSQL {OLDEST_SERVER} or newer is needed, this is {version}")
     if refused:
         raise SinkUnavailable(f"timescale: this user may not read and replace the rows of {refused}; {ADVICE['42501']}")
     return f"PostgreSQL {version}, {f'TimescaleDB {extension}' if extension else 'no TimescaleDB'}, schema {schema}"
@@ -171,17 +174,17 @@ def _prove(io: FileIO, location: str) -> None:
 
 def _kafka_check(settings: Settings, missing: State) -> Check:
     brokers = settings.kafka.get("bootstrap.servers")
-    absent = "KAFKA_BOOTSTRAP_SERVERS is not set; it names the brokers, such as localhost:9092"
     check = Check(
         "kafka",
         Kind.STORE,
         f"metadata of the cluster at {brokers or 'KAFKA_BOOTSTRAP_SERVERS'}",
-        known(Found(missing, absent)),
+        lambda watch: _kafka(settings, watch),
         "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
+        ("confluent_kafka.admin",),
     )
-    if brokers is None:
+    if brokers is not None:
         return check
-    return replace(check, look=lambda watch: _kafka(settings, watch), modules=("confluent_kafka.admin",))
+    return unnamed(check, missing, "KAFKA_BOOTSTRAP_SERVERS is not set; it names the brokers, such as localhost:9092")
 
 
 def _kafka(settings: Settings, watch: Watch) -> str:
@@ -204,17 +207,19 @@ def _kafka(settings: Settings, watch: Watch) -> str:
 
 def _registry_check(settings: Settings, missing: State) -> Check:
     address = settings.registry.get("url")
-    absent = "SCHEMA_REGISTRY_URL is not set; it names the registry, such as http://localhost:8081"
     check = Check(
         "registry",
         Kind.STORE,
         f"GET {address or 'SCHEMA_REGISTRY_URL'}/subjects",
-        known(Found(missing, absent)),
+        lambda watch: _registry(settings, watch),
         "check that the schema registry runs, and where SCHEMA_REGISTRY_URL points",
+        ("confluent_kafka.schema_registry",),
     )
-    if address is None:
+    if address is not None:
         return check
-    return replace(check, look=lambda watch: _registry(settings, watch), modules=("confluent_kafka.schema_registry",))
+    return unnamed(
+        check, missing, "SCHEMA_REGISTRY_URL is not set; it names the registry, such as http://localhost:8081"
+    )
 
 
 def _registry(settings: Settings, watch: Watch) -> str:

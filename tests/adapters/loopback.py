@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, TypeVar
@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 from hypothesis import strategies as st
 
 from aurum_etl.adapters.base import Fetched, fetch
-from aurum_etl.archive import Archive
-from aurum_etl.download import QUICK, Download, Patience
-from aurum_etl.quota import Ledger, Terms
+from aurum_etl.download import QUICK, Patience
+from aurum_etl.quota import Ledger
 from aurum_etl.receipt import Origin
+from tests.downloads import downloading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -111,19 +111,17 @@ def fetched(
 ) -> Fetched:
     """Everything that those addresses have for the chunk."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (
-        closing(Ledger(folder)) as ledger,
-        Download(
-            bases,
-            Origin.CUSTOM,
-            Archive(folder),
-            budget=ledger.budget(Terms(of.key)),
-            patience=patience,
-            max_bytes=10**8,
-            manners=adapter.manners,
-            auth=adapter.auth(of, keys or {}, bases),
-        ) as source,
-    ):
+    with downloading(
+        adapter,
+        of,
+        bases,
+        keys or {},
+        ledger=Ledger(folder),
+        archive=folder,
+        origin=Origin.CUSTOM,
+        patience=patience,
+        max_bytes=10**8,
+    ) as source:
         return fetch(adapter, of, chunk, source, 10**8)
 
 

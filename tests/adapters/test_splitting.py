@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,12 +26,13 @@ from aurum_etl.download import QUICK, Download, Replay
 from aurum_etl.errors import TooLarge
 from aurum_etl.pipeline import Workshop, run_chunk
 from aurum_etl.quarantine import Quarantine
-from aurum_etl.quota import Terms, ledger_of
+from aurum_etl.quota import ledger_of
 from aurum_etl.receipt import Origin, Outcome, Severity
 from aurum_etl.settings import read_settings
 from aurum_etl.simulator import Fault, Simulator
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.window import Window, days_of, halves, market_day, market_days, merge, split_hours
+from tests.downloads import downloading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,19 +88,16 @@ def asking(dataset: Dataset, simulator: Simulator, folder: Path, max_bytes: int 
     settings = read_settings({"AURUM_HOME": str(folder / "home"), **simulator.env})
     adapter = adapters.adapter(dataset.iso)
     bases = settings.addresses(dataset.iso, adapter.bases)
-    with (
-        closing(ledger_of(settings)) as ledger,
-        Download(
-            bases,
-            Origin.SIMULATOR,
-            Archive(folder / "archive"),
-            budget=ledger.budget(Terms(dataset.key)),
-            patience=replace(QUICK, attempts=2, first_wait_seconds=0.01, longest_wait_seconds=0.02),
-            max_bytes=max_bytes,
-            manners=adapter.manners,
-            auth=adapter.auth(dataset, settings.credentials, bases),
-        ) as source,
-    ):
+    with downloading(
+        adapter,
+        dataset,
+        bases,
+        settings.credentials,
+        ledger=ledger_of(settings),
+        archive=folder / "archive",
+        patience=replace(QUICK, attempts=2, first_wait_seconds=0.01, longest_wait_seconds=0.02),
+        max_bytes=max_bytes,
+    ) as source:
         yield source
 
 

@@ -40,6 +40,8 @@ ROOT = Path(__file__).parents[2]
 FIRST = date(2026, 7, 14)
 ROWS = 48
 """Of a day: two places, 24 hours."""
+SECONDS = 25.0
+"""How long a process may take to end on a machine that is busy: it means to in ten, and what it waits for takes 60."""
 
 
 def until(true: Callable[[], object], seconds: float = 90) -> None:

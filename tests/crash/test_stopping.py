@@ -15,16 +15,13 @@ import pytest
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED
 from aurum_etl.reload import steer
 from aurum_etl.watermarks.jobs import Event
-from tests.crash.home import until
+from tests.crash.home import SECONDS, until
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
     from tests.crash.home import Home
-
-SECONDS = 25.0
-"""How long a process may take to end on a machine that is busy: it means to in ten, and what it waits for takes 60."""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.reload import go_on, resumption, steer
 from aurum_etl.watermarks.jobs import ChunkState, Event, jobs_of
-from tests.crash.home import until
+from tests.crash.home import SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,9 @@ def test_a_job_is_paused_resumed_and_cancelled_from_outside(home: Callable[..., 
     assert steer(job, Event.RESUMED, at.settings).state == "running"
     until(lambda: at.counts()["done"] > paused["done"])
     assert steer(job, Event.CANCELLED, at.settings).state == "cancelled"
+    begun = time.monotonic()
     out, err = process.communicate(timeout=60)
+    assert time.monotonic() - begun < SECONDS
     assert (process.returncode, out.split()[1:]) == (0, ["cancelled", "cancelled"]), err
     assert at.status().state == "cancelled"
     assert 0 < at.counts()["done"] < at.days

@@ -54,11 +54,12 @@ WORDS = "the services are down"
 
 @dataclass(frozen=True)
 class Failing:
-    """A source that refuses one of the requests."""
+    """A source that refuses one of the requests, and may answer the others otherwise."""
 
     source: Source
     refuses: Callable[[Request], bool]
     error: Callable[[], AurumError]
+    changed: Callable[[Answer], Answer] = lambda answer: answer
 
     def get(
         self,
@@ -70,7 +71,9 @@ class Failing:
     ) -> Fetched[T]:
         if self.refuses(request):
             raise self.error()
-        return self.source.get(request, accept, chunk_key=chunk_key, records=records)
+        return self.source.get(
+            request, lambda answer: accept(self.changed(answer)), chunk_key=chunk_key, records=records
+        )
 
 
 def of_day(dataset: Dataset, day: date = SUMMER, selection: Selection = ALL_LOCATIONS) -> Chunk:
@@ -166,32 +169,18 @@ def test_where_the_file_fails_too_both_are_told(
 def test_a_file_that_is_not_there_does_not_make_the_day_empty(settings: Settings, tmp_path: Path) -> None:
     """The ISO did not say that there is nothing: it could not be asked."""
     day = market_day(SUMMER, ONE.timezone)
-    nothing = b"No data exists for this period."
+    nothing = tmp_path / "nothing"
+    nothing.write_text("No data exists for this period.")
 
-    class Emptied:
-        def __init__(self, source: Source) -> None:
-            self._source = source
+    def emptied(source: Source) -> Source:
+        return Failing(
+            source, lambda request: request.host == "", unavailable, lambda answer: replace(answer, body=nothing)
+        )
 
-        def get(
-            self,
-            request: Request,
-            accept: Callable[[Answer], T],
-            *,
-            chunk_key: str,
-            records: Callable[[T], int | None] = unknown,
-        ) -> Fetched[T]:
-            if request.host == "":
-                raise unavailable()
-            body = tmp_path / "nothing"
-            body.write_bytes(nothing)
-            return self._source.get(
-                request, lambda answer: accept(replace(answer, body=body)), chunk_key=chunk_key, records=records
-            )
-
-    (receipt,), _ = load(ONE, SUMMER, settings, tmp_path, Emptied)
+    (receipt,), _ = load(ONE, SUMMER, settings, tmp_path, emptied)
     assert (receipt.outcome, receipt.chunk.window) == (Outcome.FAILED, day)
     assert (receipt.error or "").startswith(f"SourceUnavailable: {WORDS}; nor could the bulk file of feed csv")
-    assert nothing.decode() in (receipt.error or "")
+    assert nothing.read_text() in (receipt.error or "")
 
 
 def test_a_replay_finds_the_file_that_took_the_place(settings: Settings, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -12,13 +11,13 @@ import pytest
 
 from aurum_etl import adapters
 from aurum_etl.chunk import ALL, Chunk, Selection
-from aurum_etl.download import QUICK, Download
 from aurum_etl.pipeline import Workshop, run_chunk, run_latest, today
 from aurum_etl.quarantine import Quarantine
-from aurum_etl.quota import Terms, ledger_of
+from aurum_etl.quota import ledger_of
 from aurum_etl.receipt import Origin, Outcome, Receipt
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.window import market_day
+from tests.downloads import downloading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,27 +52,14 @@ def load(
     through: Callable[[Source], Source] = lambda source: source,
 ) -> tuple[list[Receipt], pl.DataFrame]:
     """One market day of all locations, asked `through` something; what is there now, where no days can be asked for."""
-    from aurum_etl.archive import Archive
-
     adapter = adapters.adapter(dataset.iso)
     bases = settings.addresses(dataset.iso, adapter.bases)
-    auth = adapter.auth(dataset, settings.credentials, bases)
     sink = MemorySink()
     workshop = Workshop(adapter, dataset, Origin.SIMULATOR, (sink,), Quarantine(folder / "q"), 0.0, 10**9)
     chunk = Chunk(dataset.key, Selection(ALL), market_day(day, dataset.timezone))
-    with (
-        closing(ledger_of(settings)) as ledger,
-        Download(
-            bases,
-            Origin.SIMULATOR,
-            Archive(folder / "archive"),
-            budget=ledger.budget(Terms(dataset.key)),
-            patience=QUICK,
-            max_bytes=10**9,
-            manners=adapter.manners,
-            auth=auth,
-        ) as source,
-    ):
+    with downloading(
+        adapter, dataset, bases, settings.credentials, ledger=ledger_of(settings), archive=folder / "archive"
+    ) as source:
         if dataset.is_of_now:
             chunk = replace(chunk, window=market_day(today(dataset), dataset.timezone))
             receipts = list(run_latest(chunk, workshop, through(source)))

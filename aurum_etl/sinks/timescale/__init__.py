@@ -20,6 +20,7 @@ from aurum_etl.sinks.base import Position, demand_contract
 from aurum_etl.sinks.timescale import ledger
 from aurum_etl.sinks.timescale.connection import (
     ADVICE,
+    OLDEST_SERVER,
     ask,
     connect,
     do,
@@ -86,8 +87,9 @@ class TimescaleSink:
         contracts = self._contracts if dataset is None else {dataset.contract.kind: dataset.contract}
         with self._session() as connection, self._told("cannot be opened"):
             found = ask(connection, ddl.SERVER)[0]
-            if found[0] < 150000:
-                raise SinkUnavailable(f"timescale: PostgreSQL 15 or newer is needed, this is {found[0] // 10000}")
+            major = found[0] // 10000
+            if major < OLDEST_SERVER:
+                raise SinkUnavailable(f"timescale: PostgreSQL {OLDEST_SERVER} or newer is needed, this is {major}")
             if found[1] == "on":
                 raise SinkUnavailable(f"timescale: {ADVICE['25006']}")
             spec = self._spec

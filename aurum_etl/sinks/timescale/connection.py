@@ -12,6 +12,8 @@ import tenacity
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
 
+OLDEST_SERVER = 15
+"""The major version of PostgreSQL that is needed at least."""
 LOCK_SECONDS = 120
 """How long a load waits for another one of the same days."""
 _CONNECT_SECONDS = 10
