@@ -29,7 +29,7 @@ from aurum_etl.execute import Ending, Order, Persistence, execute
 from aurum_etl.executors import Place
 from aurum_etl.executors.base import Task
 from aurum_etl.pipeline import chunks_of, load_chunk, mark_of, normalized_of
-from aurum_etl.quota import LIVE, PROFILES, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Profile, ledger_of
+from aurum_etl.quota import LIVE, PROFILES, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Profile, distinct, ledger_of
 from aurum_etl.receipt import Origin, Outcome
 from aurum_etl.recognition import said_to_be_held
 from aurum_etl.settings import read_settings
@@ -272,7 +272,7 @@ def limits_of(specs: Sequence[Path], profile: str | None, settings: Settings) ->
         for spec in loaded:
             equipment = replace(fit_out(spec, flags, settings).equipment, simulated=False)
             found += ledger.uses_of(equipment.terms(LIVE), equipment.hosts.values())
-    return list({(each.subject, each.rule, each.seconds): each for each in found}.values())
+    return distinct(found)
 
 
 def perform(prepared: Prepared, watcher: Watcher = UNWATCHED) -> Report:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aurum_etl.quota.base import BACKFILL, LIVE, Budget, Call, Reply, Reservation, demand_going
 from aurum_etl.quota.breaker import QUICK_RULE, BreakerRule, BreakerState
-from aurum_etl.quota.ledger import HostBreaker, Ledger, LedgerBudget, Terms, Use
+from aurum_etl.quota.ledger import HostBreaker, Ledger, LedgerBudget, Terms, Use, distinct
 from aurum_etl.quota.limits import PROFILES, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Profile
 from aurum_etl.quota.record import FILE, no_tables
 
@@ -49,6 +49,7 @@ __all__ = [
     "Use",
     "breakers",
     "demand_going",
+    "distinct",
     "ledger_of",
     "no_tables",
     "tables",

@@ -95,6 +95,11 @@ class Use:
     """When there is room for one more request; None where there is now."""
 
 
+def distinct(uses: Iterable[Use]) -> list[Use]:
+    """One of each limit: several datasets share a host, and several specs a dataset."""
+    return list({(each.subject, each.rule, each.seconds): each for each in uses}.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A place in the queue."""
@@ -425,7 +430,7 @@ class Ledger(Record):
                 found += self._uses_of(connection, "dataset", dataset, Limits(**json.loads(limits)), now)
             for _, host, _, limits in rows:
                 found += self._uses_of(connection, "host", host, Limits(**json.loads(limits)), now)
-        return list({(each.subject, each.rule, each.seconds): each for each in found}.values())
+        return distinct(found)
 
     def uses_of(self, terms: Terms, hosts: Iterable[str]) -> list[Use]:
         """How much is used of those limits."""
