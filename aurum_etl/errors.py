@@ -3,6 +3,8 @@
 AurumError
 ├─ UsageError           what you asked for on the command line does not fit together
 ├─ SpecError            what you wrote: file, path, value, choices
+├─ SecretError          a secret that is needed cannot be had: name, where it was looked for, what to do
+│  └─ VaultUnavailable     try again: Vault is down, sealed or unreachable
 ├─ SourceError          the ISO's side
 │  ├─ SourceUnavailable    try again after `wait_seconds`
 │  │  └─ SourceUnreachable    nothing answers at all: the network's side
@@ -78,6 +80,20 @@ class SpecError(AurumError):
     """What the user wrote cannot be run; the message names file, path, value and choices."""
 
     exit_code = EXIT_SPEC
+
+
+class SecretError(AurumError):
+    """A secret that is needed is not where it should be, or may not be read; the message names it and where it was looked for,
+    never its value.
+    """
+
+    exit_code = EXIT_SPEC
+
+
+class VaultUnavailable(SecretError):
+    """Vault does not answer, or is sealed, and what it last said is too old to go by."""
+
+    retryable = True
 
 
 class SourceError(AurumError):
