@@ -31,6 +31,7 @@ from aurum_etl.cli.base import (
 from aurum_etl.cli.health import health
 from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.quota import quota
+from aurum_etl.cli.secrets import secrets
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 from aurum_etl.market import Iso
@@ -580,7 +581,7 @@ def simulate(
         threading.Event().wait()
 
 
-for _command in (archive, backfill, coverage, gaps, health, quota, store):
+for _command in (archive, backfill, coverage, gaps, health, quota, secrets, store):
     cli.add_command(_command)
 
 
