@@ -23,6 +23,7 @@ from isal import isal_zlib
 
 from aurum_etl.dataset import Published
 from aurum_etl.errors import SourceChanged, SourceUnavailable, TooLarge
+from aurum_etl.redaction import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ _LOCAL_HEADER_BYTES = 30
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST_OBJECT_BYTES = 65_536
+_LOOKED_AT = 4096
+"""How many bytes of what is no answer are looked at for its first words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +273,7 @@ def json_records(content: bytes, path: tuple[str, ...], where: str, report: Repo
             return rows
         return _found_out(content, path, where)
     except pl.exceptions.DuplicateError as error:
-        raise SourceUnavailable(f"{where}: the json is damaged: {_shortened(str(error))}") from error
+        raise SourceUnavailable(f"{where}: the json is damaged: {start_of(str(error))}") from error
 
 
 def _found_out(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFrame:
@@ -283,7 +286,7 @@ def _found_out(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFram
     if content.lstrip()[:1] == b"[":
         return _flat(document)
     if not set(path) & set(document.columns):
-        raise SourceChanged(f"{where}: expected {'.'.join(path)}; found {_shortened(', '.join(document.columns))}")
+        raise SourceChanged(f"{where}: expected {'.'.join(path)}; found {start_of(', '.join(document.columns))}")
     for name in path:
         if name not in document.columns:
             continue
@@ -344,11 +347,11 @@ def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataF
         return pl.DataFrame()
     records = [document] if isinstance(document, dict) else document
     if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
-        raise SourceChanged(f"{where}: {'.'.join(path)} holds no objects: {_shortened(repr(document))}")
+        raise SourceChanged(f"{where}: {'.'.join(path)} holds no objects: {start_of(repr(document))}")
     try:
         return _flat(pl.DataFrame(records, infer_schema_length=None))
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
-        raise SourceChanged(f"{where}: the objects are not alike: {_shortened(str(error))}") from error
+        raise SourceChanged(f"{where}: the objects are not alike: {start_of(str(error))}") from error
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -364,8 +367,10 @@ def _no_json(content: bytes, where: str, reason: str) -> SourceUnavailable | Sou
     if start.startswith(b"<"):
         return SourceUnavailable(f"{where}: an html page instead of data: {_words_of_html(content)}")
     if start[:1] in (b"{", b"["):
-        return SourceUnavailable(f"{where}: the json is damaged or cut short: {_shortened(reason)}")
-    return SourceChanged(f"{where}: expected json, got {_shortened(content[:160].decode('utf-8', 'replace'))!r}")
+        return SourceUnavailable(f"{where}: the json is damaged or cut short: {start_of(reason)}")
+    return SourceChanged(
+        f"{where}: expected json, got {start_of(content[:_LOOKED_AT].decode('utf-8', 'replace'), 160)!r}"
+    )
 
 
 def demand_no_html(content: bytes, where: str) -> None:
@@ -378,7 +383,8 @@ def demand_no_html(content: bytes, where: str) -> None:
 
 
 def _words_of_html(content: bytes) -> str:
-    return " ".join(re.sub(rb"<[^>]*>", b" ", content[:4096]).decode("utf-8", "replace").split())[:200]
+    words = re.sub(rb"<[^>]*>", b" ", content[:_LOOKED_AT]).decode("utf-8", "replace").split()
+    return start_of(" ".join(words), 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +449,7 @@ def _columns(header: Sequence[str], report: Report, where: str) -> _Found:
     if missing:
         raise SourceChanged(
             f"{where}: column {', '.join(missing)} is missing; expected {', '.join(report.published)}; "
-            f"found {_shortened(', '.join(header))}"
+            f"found {start_of(', '.join(header))}"
         )
     types = {name: report.published[name] for name in names}
     if report.spread is not None and report.spread.others:
@@ -591,7 +597,7 @@ def _number(column: pl.Series, where: str) -> pl.Series:
     number = text.cast(pl.Float64, strict=False)
     bad = text.filter(text.is_not_null() & number.is_null())
     if len(bad):
-        raise SourceChanged(f'{where}: column {column.name} holds "{_shortened(bad[0])}", which is no number')
+        raise SourceChanged(f'{where}: column {column.name} holds "{start_of(bad[0])}", which is no number')
     return number
 
 
@@ -617,7 +623,7 @@ def _read_as_text(
     try:
         text = scan(lambda _: pl.String())
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
-        raise SourceChanged(f"{where}: not a readable csv: {_shortened(str(error))}") from error
+        raise SourceChanged(f"{where}: not a readable csv: {start_of(str(error))}") from error
     found = []
     for name, kind in columns.items():
         column = text.get_column(name)
@@ -627,9 +633,5 @@ def _read_as_text(
 
 def _excerpt(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(160).decode("utf-8", "replace").strip()
-    return f'"{_shortened(" ".join(start.split()))}"' if start else "nothing"
-
-
-def _shortened(text: str, most: int = 300) -> str:
-    return text if len(text) <= most else text[:most] + "…"
+        start = file.read(_LOOKED_AT).decode("utf-8", "replace").strip()
+    return f'"{start_of(" ".join(start.split()), 160)}"' if start else "nothing"

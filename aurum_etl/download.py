@@ -12,13 +12,14 @@ import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 import tenacity
 
-from aurum_etl.archive import Answer, Exchange, shown
+from aurum_etl.archive import Answer, Exchange
 from aurum_etl.errors import (
     AccessDenied,
     SourceChanged,
@@ -26,13 +27,16 @@ from aurum_etl.errors import (
     SourceUnavailable,
     SourceUnreachable,
     TooLarge,
+    in_words,
 )
 from aurum_etl.manners import NothingThere
 from aurum_etl.quota import Call, Reply, demand_going
+from aurum_etl.redaction import address_of, know, start_of
+from aurum_etl.secrets import demanded, forget
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from aurum_etl.archive import Archive, Incoming, Request
@@ -47,6 +51,8 @@ _TOO_FAST = frozenset({408, 425, 429})
 _ADDRESS_TOO_LONG = 414
 _TOO_LARGE = frozenset({413, _ADDRESS_TOO_LONG})
 _UNREACHABLE_ATTEMPTS = 3
+_WORDS_BYTES = 4096
+"""How much of a refusal is looked at for its first words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,36 @@ def _ungated(_host: str, _url: str, /) -> AbstractContextManager[Callable[[int],
     return nullcontext(lambda _status: None)
 
 
-class GatedAuth(httpx.Auth):
-    """A proof of who asks that sends requests of its own."""
+class Proof(httpx.Auth):
+    """A proof of who asks, out of secrets that are looked up at each request: a new one is in use as soon as it is there."""
+
+    def __init__(self, credentials: Mapping[str, str] = MappingProxyType({}), names: Sequence[str] = ()) -> None:
+        self._credentials = credentials
+        self._names = names
+        self._shown = threading.local()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._names)})"
+
+    def secrets(self) -> tuple[str, ...]:
+        """What is to be shown, by the names' order.
+
+        Raises: SecretError if one of them is no longer to be had.
+        """
+        found = self._shown.last = tuple(demanded(self._credentials, name) for name in self._names)
+        # What is shown may come back in an answer, also as a Basic header has it.
+        know(*found, ":".join(found))
+        return found
+
+    def renewed(self) -> bool:
+        """Whether the secrets are others than those that were last shown in this thread, looked up past what is cached."""
+        shown = getattr(self._shown, "last", None)
+        forget(self._credentials, *self._names)
+        return shown is not None and shown != self.secrets()
+
+
+class GatedAuth(Proof):
+    """One that sends requests of its own."""
 
     gate: Gate = staticmethod(_ungated)
     """What they go through; it stands open outside of a download."""
@@ -130,6 +164,8 @@ class _Tries:
     started: float
     waited_seconds: float = 0.0
     """How much of the time was spent waiting for a turn."""
+    renewed: bool = False
+    """Whether another proof of who asks was looked for."""
 
     @property
     def seconds(self) -> float:
@@ -173,7 +209,7 @@ class _Came:
 
 
 def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    return in_words(error)[:500]
 
 
 class Download:
@@ -206,6 +242,7 @@ class Download:
         self._client = httpx.Client(
             timeout=timeout, follow_redirects=False, headers={"user-agent": manners.user_agent}, auth=auth
         )
+        self._auth = auth
         if isinstance(auth, GatedAuth):
             auth.gate = self._beside
 
@@ -226,7 +263,7 @@ class Download:
         """See `Source.get`; every answer is archived, whatever its status, and every request is on record."""
         tries = _Tries(time.monotonic())
         for attempt in tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(SourceUnavailable),
+            retry=tenacity.retry_if_exception(lambda error: self._is_worth_another(error, tries)),
             wait=self._wait,
             stop=lambda state: self._stop(state, tries),
             sleep=self._sleep,
@@ -257,7 +294,7 @@ class Download:
         tries: _Tries,
     ) -> Fetched[T]:
         """Send once, when it is its turn, and settle what it was reserved for: the true numbers, whatever came."""
-        url = _without_secrets(f"{self._bases[request.host]}/{request.path}", request.query)
+        url = address_of(f"{self._bases[request.host]}/{request.path}", request.query)
         call = Call(self._hosts[request.host], request.method, url, number, chunk_key)
         reservation = self._budget.reserve(call, self._stopping)
         tries.waited_seconds += reservation.waited_seconds
@@ -280,7 +317,7 @@ class Download:
     @contextmanager
     def _beside(self, host: str, url: str) -> Iterator[Callable[[int], None]]:
         """A request that brings no data, such as a login: on record as the others are, and never archived."""
-        call = Call(self._hosts[host], "POST", _without_secrets(url, ()), beside=True)
+        call = Call(self._hosts[host], "POST", address_of(url), beside=True)
         reservation = self._budget.reserve(call, self._stopping)
         came, error = _Came(time.monotonic()), None
         try:
@@ -317,11 +354,13 @@ class Download:
                 except (httpx.HTTPError, SourceUnavailable, TooLarge) as error:
                     # What came before a connection broke is evidence too.
                     broken = error
+                if response.status_code != httpx.codes.OK:
+                    incoming.hide()
                 answer = self._archive.keep(
                     incoming,
                     request,
                     Exchange(
-                        base=base,
+                        base=address_of(base),
                         origin=self._origin,
                         status=response.status_code,
                         headers={name.lower(): value for name, value in response.headers.items()},
@@ -354,6 +393,13 @@ class Download:
                 raise _too_long(where, self._max_bytes)
             if came.seconds > self._patience.total_seconds:
                 raise SourceUnavailable(f"{where}: the answer was not there after {self._patience.total_seconds:.0f} s")
+
+    def _is_worth_another(self, error: BaseException, tries: _Tries) -> bool:
+        """Whether it may go better next time; what was refused as who it said it was, once, if it has another proof by now."""
+        if isinstance(error, AccessDenied) and isinstance(self._auth, Proof) and not tries.renewed:
+            tries.renewed = True
+            return self._auth.renewed()
+        return isinstance(error, SourceUnavailable)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Exponential with full jitter, but never less than the other side asked for."""
@@ -418,12 +464,6 @@ def host_of(iso: str, base: str) -> str:
     return f"{iso} {urlsplit(base).netloc.rpartition('@')[2]}".strip()
 
 
-def _without_secrets(address: str, query: Iterable[tuple[str, str]]) -> str:
-    """The address with its arguments, for the record: without user and password, and without what looks like a key."""
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, shown(query), ""))
-
-
 def _too_long(where: str, max_bytes: int) -> TooLarge:
     return TooLarge(f"{where}: the answer is longer than {max_bytes:,} bytes (AURUM_RESPONSE_MAX_MB)")
 
@@ -433,8 +473,8 @@ def _judged(answer: Answer, manners: Manners) -> Answer:
     if answer.status == 200:
         _demand_its_kind(answer)
         return answer
-    body = answer.body.read_bytes()[:400].decode("utf-8", "replace")
-    words = " ".join(body.split())[:200]
+    with answer.body.open("rb") as body:
+        words = start_of(" ".join(body.read(_WORDS_BYTES).decode("utf-8", "replace").split()), 200)
     message = f"{answer.request.describe()}: status {answer.status}" + (f': "{words}"' if words else "")
     if answer.status in manners.nothing_there and manners.says_nothing(answer):
         raise NothingThere(message, answer)

@@ -55,7 +55,7 @@ EXIT_INTERRUPTED = 130
 class AurumError(Exception):
     """Base of all errors that the engine raises on purpose.
 
-    What it says is without secrets from the beginning, since it goes everywhere: to the log, into receipts, the audit log, alerts
+    What it says is without secrets from the beginning, since it goes everywhere: into the log, receipts, the audit log, alerts
     and documents, and to other processes.
     """
 

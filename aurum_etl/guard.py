@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from aurum_etl.redaction import redacted
 
@@ -27,7 +27,7 @@ def guard() -> None:
     Twice:  the second call changes nothing, unless standard error is another one.
     """
     if not isinstance(sys.stderr, Guarded):
-        sys.stderr = Guarded(sys.stderr)  # type: ignore[assignment] - it has all that a text stream has
+        sys.stderr = cast("TextIO", Guarded(sys.stderr))
     logging.setLogRecordFactory(_Record)
     # A hook that somebody has set means something by it, and what it writes is guarded as well.
     if sys.excepthook is sys.__excepthook__:

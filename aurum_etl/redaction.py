@@ -101,6 +101,12 @@ def redacted(text: str) -> str:
     return text
 
 
+def start_of(text: str, most: int = 300) -> str:
+    """So many of its first characters; cut after secrets are hidden, since of one in two pieces neither would be recognized."""
+    text = redacted(text)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def without_known(text: str) -> str:
     """The text without the values that are known, whatever else it says."""
     for each in _known:

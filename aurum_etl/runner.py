@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from ipaddress import ip_address
@@ -140,7 +140,7 @@ class Prepared:
     flags: Flags
     store: Store
     origin: Origin
-    bases: Mapping[str, str]
+    bases: Mapping[str, str] = field(repr=False)
     now: datetime
     plan: Plan
     """What will be done; for files it is made when they are read."""
@@ -240,10 +240,11 @@ def fit_out(spec: Spec, flags: Flags, settings: Settings, usual_profile: str = "
         if kind not in sinks.KINDS:
             raise UsageError(f'--sink: "{kind}" is not one of {", ".join(sorted(sinks.KINDS))}')
     dataset = spec.chosen(adapters.dataset(spec.dataset))
+    settings = settings.referring(spec.references(dataset))
     adapter = adapters.adapter(dataset.iso)
     bases = settings.addresses(dataset.iso, adapter.bases)
     if not (flags.files or flags.replay or flags.simulated):
-        demand_credentials(dataset, settings.credentials, adapter.manners.access)
+        demand_credentials(dataset, settings.secrets, adapter.manners.access)
     return Prepared(
         spec=spec,
         dataset=dataset,

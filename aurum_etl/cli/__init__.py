@@ -31,9 +31,13 @@ from aurum_etl.cli.base import (
 from aurum_etl.cli.health import health
 from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.quota import quota
+from aurum_etl.cli.secrets import secrets
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
+from aurum_etl.guard import guard
 from aurum_etl.market import Iso
+from aurum_etl.redaction import redacted
+from aurum_etl.settings import hide_secrets
 
 if TYPE_CHECKING:
     from aurum_etl.console import Console
@@ -580,12 +584,14 @@ def simulate(
         threading.Event().wait()
 
 
-for _command in (archive, backfill, coverage, gaps, health, quota, store):
+for _command in (archive, backfill, coverage, gaps, health, quota, secrets, store):
     cli.add_command(_command)
 
 
 def main() -> None:
-    """Entry point: every error in one line, every kind of it with its exit code."""
+    """Entry point: every error in one line, every kind of it with its exit code, and no secret in anything that is told."""
+    guard()
+    hide_secrets()
     signal.signal(signal.SIGTERM, _interrupt)
     # Whatever is made, is made for its owner alone.
     os.umask(0o077)
@@ -612,6 +618,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _tell(as_json: bool, kind: str, message: str) -> None:
+    message = redacted(message)
     click.echo(f"aurum-etl: {message}", err=True)
     if as_json:
         click.echo(json.dumps({"error": {"kind": kind, "message": message}}))

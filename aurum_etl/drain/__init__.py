@@ -22,7 +22,7 @@ from aurum_etl.contracts import LINEAGE
 from aurum_etl.drain.decoder import Decoder
 from aurum_etl.drain.group import ERROR_TOPIC, DeadLetters, Election
 from aurum_etl.drain.reading import Reading, ends_of
-from aurum_etl.errors import Overtaken, SinkError, SpecError, listed
+from aurum_etl.errors import Overtaken, SinkError, SpecError, in_words, listed
 from aurum_etl.normalize import Normalized
 from aurum_etl.pipeline import Workshop, load_chunk
 from aurum_etl.quarantine import REJECTED_SCHEMA, Quarantine
@@ -101,6 +101,7 @@ def drain(
     """
     if spec.drain is None:
         raise SpecError("the spec has no drain block; it says which stores are fed: drain: {sinks: [{kind: iceberg}]}")
+    settings = settings.referring(spec.references(spec.chosen(adapters.dataset(spec.dataset))))
     if "bootstrap.servers" not in settings.kafka:
         raise SpecError("KAFKA_BOOTSTRAP_SERVERS is not set; it names the brokers, such as localhost:9092")
     dataset = adapters.dataset(spec.dataset)
@@ -180,7 +181,7 @@ class _Drain:
                 done = len(self._tally.receipts)
                 if not error.retryable or failures >= _FAILURES:
                     raise
-                logger().warning("drain.retries", topic=self._topic, error=f"{type(error).__name__}: {error}")
+                logger().warning("drain.retries", topic=self._topic, error=in_words(error))
                 time.sleep(min(0.2 * 2**failures, 5))
 
     def _participants(self) -> dict[str, Positioned]:

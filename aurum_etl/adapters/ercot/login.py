@@ -10,6 +10,7 @@ import httpx
 from aurum_etl.adapters.access import HEADER
 from aurum_etl.download import GatedAuth
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.redaction import address_of, know, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -45,7 +46,7 @@ class Login(GatedAuth):
         self._base = base
         self._host = host
         self._variable = variable
-        self._username, self._password, self._key = (credentials[name] for name in CREDENTIALS)
+        super().__init__(credentials, CREDENTIALS)
         self._now = now
         self._token = ""
         self._renew_at = 0.0
@@ -64,16 +65,17 @@ class Login(GatedAuth):
 
     def _signed(self, request: httpx.Request) -> httpx.Request:
         request.headers["Authorization"] = f"Bearer {self._token}"
-        request.headers[HEADER] = self._key
+        _, _, request.headers[HEADER] = self.secrets()
         return request
 
     def _fetch(self) -> None:
         """A new token. What is sent and what comes are secrets, so that nothing of them is logged or archived."""
         self._token = ""
+        username, password, _ = self.secrets()
         form = {
             "grant_type": "password",
-            "username": self._username,
-            "password": self._password,
+            "username": username,
+            "password": password,
             "response_type": "id_token",
             "scope": f"openid {_CLIENT} offline_access",
             "client_id": _CLIENT,
@@ -85,14 +87,15 @@ class Login(GatedAuth):
                 came(response.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
             raise SourceUnreachable(
-                f"ERCOT's login cannot be reached at {self._base} ({error}): check the network or HTTPS_PROXY, point "
-                f"{self._variable} at another address, or try the simulator with --sim"
+                f"ERCOT's login cannot be reached at {address_of(self._base)} ({error}): check the network or HTTPS_PROXY, "
+                f"point {self._variable} at another address, or try the simulator with --sim"
             ) from error
         except httpx.InvalidURL as error:
-            raise SourceChanged(f"{self._variable}: {self._base} is not an address: {error}") from error
+            raise SourceChanged(f"{self._variable}: {address_of(self._base)} is not an address: {error}") from error
         except httpx.HTTPError as error:
             raise SourceUnavailable(f"ERCOT's login: {type(error).__name__}") from error
         token, life_seconds = self._granted(response)
+        know(token)
         self._token = token
         self._renew_at = self._now() + max(life_seconds - _EARLY_SECONDS, life_seconds / 2)
 
@@ -106,7 +109,7 @@ class Login(GatedAuth):
         status = response.status_code
         if status == httpx.codes.OK and isinstance(told.get("id_token"), str):
             return told["id_token"], _seconds(told.get("expires_in"))
-        words = self._without_secrets(f"{told.get('error', '')} {told.get('error_description', '')}")
+        words = start_of(" ".join(f"{told.get('error', '')} {told.get('error_description', '')}".split()), 300)
         message = f"ERCOT's login: status {status}" + (f": {words}" if words else "")
         if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise AccessDenied(
@@ -115,11 +118,6 @@ class Login(GatedAuth):
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise SourceUnavailable(message)
         raise SourceChanged(f"{message}: expected id_token; found {', '.join(map(str, told)) or 'no json object'}")
-
-    def _without_secrets(self, words: str) -> str:
-        for secret in (self._password, self._username):
-            words = words.replace(secret, "…")
-        return " ".join(words.split())[:300]
 
 
 def _seconds(text: object) -> float:

@@ -20,6 +20,7 @@ from aurum_etl.errors import AurumError, Stopped
 from aurum_etl.executors.base import work
 from aurum_etl.executors.dask.turns import AskedFor
 from aurum_etl.executors.handover import Brought, for_a_worker
+from aurum_etl.guard import guard
 from aurum_etl.quota import demand_going
 from aurum_etl.receipt import not_begun
 from aurum_etl.settings import read_settings
@@ -106,10 +107,12 @@ class _Bench:
         put_away.close()
 
     def _made(self, job: Job, worker: Worker, undo: ExitStack) -> _Tools:
+        guard()
         if job.manner is not None and telemetry.manner() is None:
             level, as_json = job.manner
             telemetry.configure(level, as_json=as_json)
-        equipment, settings = job.equipment, read_settings(home=Path(job.home))
+        equipment = job.equipment
+        settings = read_settings(home=Path(job.home)).referring(equipment.spec.references(equipment.dataset))
         self.turns = turns = AskedFor(job.name, worker)
         stores, handing = for_a_worker(undo.enter_context(made.opened(equipment, settings)))
         source = undo.enter_context(made.source(equipment, settings, turns, self.stop))

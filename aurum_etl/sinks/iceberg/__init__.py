@@ -21,6 +21,7 @@ import tenacity
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
 from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
 from aurum_etl.receipt import Written
+from aurum_etl.redaction import address_of
 from aurum_etl.sinks.base import Position, demand_contract, ingested_at
 from aurum_etl.sinks.iceberg import ledger
 from aurum_etl.sinks.iceberg.catalog import NAMESPACE, close_catalog, iceberg_schema, open_catalog, told
@@ -118,7 +119,7 @@ class IcebergSink:
     def _place(self) -> str:
         """Where the catalog is, without anything secret."""
         uri = self._settings.catalog.get("uri")
-        return uri.rpartition("@")[2] if uri else str(self._settings.home / "catalog.db")
+        return address_of(uri).rpartition("://")[2] if uri else str(self._settings.home / "catalog.db")
 
     def open(self, dataset: Dataset | None = None) -> None:
         """See `Sink.open`: reaches the catalog, makes the tables that are not there, and proves that it may write."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.contracts import CONTRACT_VERSION
-from aurum_etl.errors import SinkError, SinkUnavailable
+from aurum_etl.errors import SinkError, SinkUnavailable, in_words
 from aurum_etl.receipt import Origin
 from aurum_etl.sinks.ledger import days_of_plain, plain
 from aurum_etl.window import Window
@@ -191,5 +191,5 @@ def told_by_registry(what: str) -> Iterator[None]:
         raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
     except Exception as error:
         raise SinkUnavailable(
-            f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"
+            f"kafka: {what}: {in_words(error)}; check that it runs, and where SCHEMA_REGISTRY_URL points"
         ) from error

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import tenacity
+
+from aurum_etl.redaction import redacted
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection
@@ -127,12 +128,9 @@ def quoted(text: str) -> str:
 
 def explain(error: BaseException, dsn: str) -> str:
     """The error in one line, without what is secret, and what to do about it where that is known."""
-    text = str(error).strip().splitlines()[0].replace("[libpq] ", "")
     # A connection that cannot be read is repeated in libpq's complaint, password and all.
-    text = text.replace(with_defaults(dsn), "TIMESCALE_CONNECTION").replace(dsn, "TIMESCALE_CONNECTION")
-    with suppress(ValueError):
-        if password := urlsplit(dsn).password:
-            text = text.replace(password, "…")
+    text = str(error).replace(with_defaults(dsn), "TIMESCALE_CONNECTION").replace(dsn, "TIMESCALE_CONNECTION")
+    text = redacted(text).strip().splitlines()[0].replace("[libpq] ", "")
     state = getattr(error, "sqlstate", None)
     advice = ADVICE.get(str(state)) or next((told for words, told in _ADVICE_BY_WORDS.items() if words in text), None)
     return f"{text}; {advice}" if advice else text
