@@ -11,7 +11,8 @@ found by the words around it: `password=`, `Authorization:`, `user:password@`.
 - **Spellings**: each character as it is, percent-encoded (also twice), escaped by JSON, `repr`, C, SQL, XML or a shell, in any
   mixture; and base64 of `user:password`, which is what a Basic header has.
 
-Rows are not searched for words: what an operator published stays as it is, to the letter.
+Rows that are put aside are searched for what is known and is no word, and for nothing else; rows that are loaded are not: what
+an operator published stays as it is.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from urllib.parse import parse_qsl, quote_plus, unquote, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    import polars as pl
 
 HIDDEN = "…"
 """What stands in the place of what is hidden."""
@@ -107,12 +110,23 @@ def start_of(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-def without_known(text: str) -> str:
-    """The text without the values that are known, whatever else it says."""
+def without_known(text: str, *, words: bool = True) -> str:
+    """The text without the values that are known, whatever else it says; `words` are those that could be words."""
     for each in _known:
-        if each.core in text:
+        if each.core in text and (words or not each.is_word):
             text = each.pattern.sub(HIDDEN, text)
     return text
+
+
+def without_known_in(column: pl.Series) -> pl.Series:
+    """The texts of a column without the values that are known, but those that could be words: rows are what was published."""
+    cores = sorted({each.core for each in _known if each.core and not each.is_word})
+    if not cores:
+        return column
+    places = column.str.contains_any(cores).fill_null(value=False).arg_true()
+    if places.is_empty():
+        return column
+    return column.clone().scatter(places, [without_known(text, words=False) for text in column.gather(places)])
 
 
 def hidden_in(value: Any) -> Any:
@@ -135,15 +149,8 @@ def hidden_in(value: Any) -> Any:
 
 def _field(name: object, value: object) -> object:
     if isinstance(name, str) and isinstance(value, str) and _FIELD.search(name):
-        return HIDDEN if re.match(rf"{_REFERENCE}.", value, re.DOTALL) else value
+        return HIDDEN if re.match(rf"{_NOT_HERE}.", value, re.DOTALL) else value
     return hidden_in(value)
-
-
-def cores() -> list[str]:
-    """Runs of letters and digits, one of which is in every text that holds a value which is no word: so that whole columns can
-    be searched at once.
-    """
-    return sorted({each.core for each in _known if each.core and not each.is_word})
 
 
 def says_secret(name: str) -> bool:
@@ -202,7 +209,7 @@ _WORD_BEGINS = r"(?:(?<![A-Za-z0-9_])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abefnrtv0])|(?
 """Letters of an escape are no part of a word."""
 _WORD_ENDS = r"(?![A-Za-z0-9_])"
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
-_ESCAPES = {"\n": "n", "\r": "r", "\t": "t"}
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\a": "a", "\v": "v"}
 
 
 def _spelling(char: str) -> str:
@@ -215,6 +222,7 @@ def _spelling(char: str) -> str:
         "".join(f"%(?:25)*{octet:02x}" for octet in octets),
         "".join(rf"\\+u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)),
         "".join(rf"\\+x{octet:02x}" for octet in octets),
+        rf"\\+u0*{ord(char):x}",
         f"&(?:amp;)*#0*{ord(char)};",
         f"&(?:amp;)*#x0*{ord(char):x};",
     ]
@@ -244,8 +252,8 @@ _NAME = (
 )
 """Names of what nobody may see, from the telling word on. `key` alone is none: chunks and rows have keys as well."""
 _FIELD = re.compile(_NAME, re.IGNORECASE)
-_REFERENCE = r"(?!['\"]?(?:vault|env|file):)"
-"""What says where a secret is, and not what it is."""
+_NOT_HERE = rf"(?!['\"]?(?:(?:vault|env|file):|{HIDDEN}))"
+"""No secret follows: what says where one is, and not what it is, or what is hidden already."""
 _PASSWORD_WORD = re.compile(
     r"\b(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)*'|.*?(?=\s+\w+\s*=|\s*$))", re.IGNORECASE | re.DOTALL
 )
@@ -280,12 +288,12 @@ _TELLTALES = (
             ),
             # A field of JSON or of a dict; the same inside of a text; a word of a connection or a form; an element.
             _pattern(
-                rf"({_NAME}['\"]\s*:\s*)(?:\"{_REFERENCE}(?:[^\"\\]|\\.)*\"|'{_REFERENCE}(?:[^'\\]|\\.)*')",
+                rf"({_NAME}['\"]\s*:\s*)(?:\"{_NOT_HERE}(?:[^\"\\]|\\.)*\"|'{_NOT_HERE}(?:[^'\\]|\\.)*')",
                 rf'\1"{HIDDEN}"',
             ),
-            _pattern(rf"({_NAME}\\+['\"]\s*:\s*\\+['\"]){_REFERENCE}[^\"'\\]*", rf"\1{HIDDEN}"),
+            _pattern(rf"({_NAME}\\+['\"]\s*:\s*\\+['\"]){_NOT_HERE}[^\"'\\]*", rf"\1{HIDDEN}"),
             _pattern(
-                rf"({_NAME}\s*=\s*){_REFERENCE}(?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|[^\s&\"'<>]+)",
+                rf"({_NAME}\s*=\s*){_NOT_HERE}(?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|[^\s&\"'<>]+)",
                 rf"\1{HIDDEN}",
             ),
             _pattern(rf"(<[\w.-]*{_NAME}>)[^<]+", rf"\1{HIDDEN}"),
@@ -295,7 +303,7 @@ _TELLTALES = (
         "basic bearer negotiate",
         (_pattern(r"\b(basic|bearer|negotiate)\s+(?=\S*\d)[\w+/=.~-]{12,}", rf"\1 {HIDDEN}"),),
     ),
-    _Telltale("?key &key _key -key", (_pattern(r"([?&][\w.-]*key[\w.-]*=)[^\s&\"'<>]+", rf"\1{HIDDEN}"),)),
+    _Telltale("?key &key _key -key", (_pattern(rf"([?&][\w.-]*key[\w.-]*=){_NOT_HERE}[^\s&\"'<>]+", rf"\1{HIDDEN}"),)),
     # What looks like nothing else: signed tokens, keys of AWS, tokens of Vault.
     _Telltale("eyj", (_pattern(r"\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*", flags=re.NOFLAG),)),
     _Telltale(
