@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,11 +24,11 @@ from tests.test_cli import Processes, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from aurum_etl.settings import Settings
     from aurum_etl.simulator import Simulator
 
+README = Path(__file__).parents[2] / "README.md"
 CANARY = "kept-to-ourselves"
 
 
@@ -91,6 +93,12 @@ def test_nothing_shows_a_value(tmp_path: Path) -> None:
     assert len(settings.secrets) == len(SECRETS)
     for each in (settings, settings.secrets, settings.vault, settings.secrets.find("PJM_API_KEY")):
         assert CANARY not in repr(each)
+
+
+def test_the_readme_names_the_place_of_each_in_vault() -> None:
+    told = re.findall(r"^\| `([a-z/]+)` \| (`[a-z_]+`(?:, `[a-z_]+`)*) \|$", README.read_text(), re.MULTILINE)
+    places = {(path, field) for path, fields in told for field in re.findall(r"[a-z_]+", fields)}
+    assert places == {(each.path, each.field) for each in SECRETS.values()}
 
 
 # In a spec
