@@ -49,13 +49,8 @@ _HARMLESS_BYTES = 64 * 1024 * 1024
 _MOST_TIMES = 300
 """No member of more than `_HARMLESS_BYTES` inflates to so many times its size: published tables become 10 to 60 times as
 large, and what is nothing but a repetition 1,000 times."""
-_MOST_MEMBERS = 200_000
-"""Files in one zip: a year in files of five minutes has half as many."""
-_MEMBER_ENTRY_BYTES = 46
-_END_OF_ZIP = struct.Struct("<4s4H2LH")
-_LOCATOR_OF_END = struct.Struct("<4sLQL")
-_END_OF_LARGE_ZIP = struct.Struct("<4sQ2H2L4Q")
-_COMMENT_BYTES = 65_535
+_LIST_BYTES = 16 * 1024 * 1024
+"""The list of a zip's members may be so long, and takes ten times as much memory: a year in files of five minutes has 10 MB."""
 _MOST_COLUMNS = 20_000
 """Columns of a csv, or of objects: every place of the largest market in a column of its own, and more."""
 _MOST_LEVELS = 32
@@ -110,10 +105,7 @@ def inner_members(member: Member, where: str, max_bytes: int) -> Iterator[Member
 def _listed(file: BinaryIO, where: str, max_bytes: int) -> list[zipfile.ZipInfo]:
     """What a zip says that is in it."""
     try:
-        # A list of members takes ten times as much memory as it has bytes: first how long it is.
-        if (count := _members_declared(file)) > _MOST_MEMBERS:
-            raise SourceChanged(f"{where}: the zip has {count:,} members, more than {_MOST_MEMBERS:,}")
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(_Listed(file, where)) as archive:
             infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise SourceUnavailable(f"{where}: the zip is damaged or cut short: {error}") from error
@@ -126,25 +118,25 @@ def _listed(file: BinaryIO, where: str, max_bytes: int) -> list[zipfile.ZipInfo]
     return infos
 
 
-def _members_declared(file: BinaryIO) -> int:
-    """How many members the list at the end of a zip has room for; 0 where there is no such list."""
-    size = file.seek(0, io.SEEK_END)
-    start = file.seek(max(size - _END_OF_ZIP.size - _COMMENT_BYTES, 0))
-    tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) - at < _END_OF_ZIP.size:
-        return 0
-    listed = _END_OF_ZIP.unpack_from(tail, at)[5]
-    if start + at >= _LOCATOR_OF_END.size:
-        file.seek(start + at - _LOCATOR_OF_END.size)
-        magic, _, place, _ = _LOCATOR_OF_END.unpack(file.read(_LOCATOR_OF_END.size))
-        if magic == b"PK\x06\x07":
-            # What the library reads is in front of the locator, wherever that says it is.
-            file.seek(max(start + at - _LOCATOR_OF_END.size - _END_OF_LARGE_ZIP.size, 0))
-            found = file.read(_END_OF_LARGE_ZIP.size)
-            if found[:4] == b"PK\x06\x06":
-                listed = max(listed if listed != 0xFFFFFFFF else 0, _END_OF_LARGE_ZIP.unpack(found)[8])
-    return int(listed) // _MEMBER_ENTRY_BYTES
+class _Listed(io.BufferedIOBase):
+    """A zip of which no long list can be read at once."""
+
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        self._file = file
+        self._where = where
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > _LIST_BYTES:
+            raise SourceChanged(
+                f"{self._where}: the zip's list of members has {size:,} bytes, more than {_LIST_BYTES:,}"
+            )
+        return self._file.read(-1 if size is None else size)
 
 
 def _demand_honest(infos: Sequence[zipfile.ZipInfo], where: str) -> None:
@@ -162,7 +154,9 @@ def _demand_honest(infos: Sequence[zipfile.ZipInfo], where: str) -> None:
 
 def _demand_likely(packed: int, inflated: int, what: str) -> None:
     if inflated > max(_HARMLESS_BYTES, _MOST_TIMES * packed):
-        raise SourceChanged(f"{what} inflates from {packed:,} bytes to {inflated:,}, more than {_MOST_TIMES} times as many")
+        raise SourceChanged(
+            f"{what} inflates from {packed:,} bytes to {inflated:,}, more than {_MOST_TIMES} times as many"
+        )
 
 
 def _named(name: str) -> str:

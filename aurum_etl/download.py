@@ -355,7 +355,9 @@ class Download:
         """Take in the body, as long as it is neither too long nor too slow; what counts is what it inflates to."""
         encoding = response.headers.get("content-encoding", "").strip().lower()
         if encoding not in ("", "identity", *_ENCODINGS):
-            raise SourceChanged(f'{where}: the body is packed as "{encoding[:100]}", not once by {" or ".join(_ENCODINGS)}')
+            raise SourceChanged(
+                f'{where}: the body is packed as "{encoding[:100]}", not once by {" or ".join(_ENCODINGS)}'
+            )
         for piece in response.iter_bytes():
             demand_going(self._stopping)
             incoming.write(piece)
