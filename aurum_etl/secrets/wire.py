@@ -137,7 +137,7 @@ class Wire:
         place = self._access.place
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_cut_off) | tenacity.retry_if_result(_is_passing),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.1),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=1.0) + tenacity.wait_random(0.0, 0.1),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             retry_error_callback=_last_outcome,
         )
