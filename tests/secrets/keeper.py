@@ -57,7 +57,7 @@ class Keeper:
         self.client.auth.token.revoke(token)
 
     def accessors(self) -> list[str]:
-        """Of every token there is."""
+        """Of every token that was made in the namespace."""
         found: list[str] = self.client.list("auth/token/accessors")["data"]["keys"]
         return found
 
