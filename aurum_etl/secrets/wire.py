@@ -222,6 +222,7 @@ def _demand_no_step_down(response: Any, **_: Any) -> None:
     if response.is_redirect and response.url.startswith("https://"):
         target = response.headers.get("location", "")
         if target.lower().startswith("http://"):
+            response.close()
             raise SecretError(
                 "Vault sends its clients on from https to http, where the token could be seen: correct its api_addr"
             )

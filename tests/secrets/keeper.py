@@ -29,9 +29,9 @@ class Clock:
 class Keeper:
     """All rights in one namespace of a Vault, or in its root."""
 
-    def __init__(self, url: str, token: str, namespace: str = "") -> None:
-        self.client = hvac.Client(url, token=token, namespace=namespace, cert=(), verify=True)
-        self.access = VaultAccess(url, token=token, namespace=namespace)
+    def __init__(self, url: str, token: str, namespace: str = "", ca: str | None = None) -> None:
+        self.client = hvac.Client(url, token=token, namespace=namespace, cert=(), verify=ca or True)
+        self.access = VaultAccess(url, token=token, namespace=namespace, ca=ca)
         """With all rights."""
 
     def put(self, path: str, fields: Mapping[str, object]) -> None:
