@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from aurum_etl.errors import SecretDenied
+from aurum_etl.errors import SecretDenied, SecretError, VaultUnavailable
 from tests import services
 from tests.secrets.keeper import Clock
 
@@ -146,9 +146,23 @@ def test_a_role_outlives_its_lease_by_being_used_up_to_its_end(keeper: Keeper, r
         assert roles.user(found) == found["username"]
         seen[found["username"]] = time.monotonic()
         time.sleep(0.1)
-    assert line.heard.count(RENEWAL) >= 2
+    assert 2 <= line.heard.count(RENEWAL) <= 12, "once in a while, not at each use"
     assert 2 <= len(seen) <= 4, "neither a new one each time, nor one beyond its end"
     assert not roles.has(first)
+
+
+def test_a_renewal_that_brings_nothing_is_the_last(keeper: Keeper, roles: Database, line: Between) -> None:
+    """Near the end that Vault sets, it renews for less and less: another role is had while the first still has time."""
+    clock = Clock()
+    vault = line_vault(keeper, line, clock)
+    first = vault.read(LOADER)
+    clock.ahead += 35
+    line.faults.append((200, b'{"lease_id":"x","lease_duration":20,"renewable":true,"data":null}', {}))
+    second = vault.read(LOADER)
+    assert second is not None
+    assert second != first
+    assert vault.read(LOADER) == second
+    assert (line.heard.count(RENEWAL), line.heard.count(READ)) == (1, 2)
 
 
 def test_a_lease_that_ended_unused_is_followed_by_another(keeper: Keeper, roles: Database, line: Between) -> None:
@@ -200,6 +214,42 @@ def test_leases_end_with_their_token_and_are_had_anew(keeper: Keeper, roles: Dat
     assert second != first
     assert roles.user(second) == second["username"]
     assert not roles.has(first)
+
+
+def test_what_is_leased_to_a_token_near_its_end_is_had_anew_in_time(
+    keeper: Keeper, roles: Database, line: Between
+) -> None:
+    """Whoever still uses the old role has as long as its token has left."""
+    roles.lasts(600, at_most=600)
+    clock = Clock()
+    access = keeper.approle("database", token_ttl="90s", token_type="batch")
+    vault = keeper.vault(access, clock, address=line.address)
+    first = vault.read(LOADER)
+    clock.ahead += 65
+    second = vault.read(LOADER)
+    assert first is not None
+    assert second is not None
+    assert roles.user(second) == second["username"] != first["username"]
+    assert roles.user(first) == first["username"]
+    assert vault.read(LOADER) == second
+
+
+def test_what_is_leased_to_a_token_that_has_ended_is_not_given_out(
+    keeper: Keeper, roles: Database, line: Between
+) -> None:
+    """In real time: where nothing can be had in its place, that is told."""
+    roles.lasts(600, at_most=600)
+    access = keeper.approle("database", token_ttl="3s", token_max_ttl="3s")
+    given = keeper.vault(token=keeper.token("database", ttl="3s", renewable=False), address=line.address)
+    own = keeper.vault(access, address=line.address)
+    assert given.read(LOADER) is not None
+    assert own.read(LOADER) is not None
+    time.sleep(4)
+    with pytest.raises(SecretError, match="VAULT_TOKEN: it has ended"):
+        given.read(LOADER)
+    line.faults.extend([(503, b'{"errors":["Vault is sealed"]}', {})] * 9)
+    with pytest.raises(VaultUnavailable, match="sealed"):
+        own.read(LOADER)
 
 
 def test_a_lease_keeps_its_token_alive(keeper: Keeper, roles: Database, line: Between) -> None:

@@ -135,9 +135,21 @@ def test_a_token_at_the_end_of_its_life_is_replaced_before_it_ends(
     until = time.monotonic() + 8
     while time.monotonic() < until:
         assert again(vault) == KEY
-        time.sleep(0.2)
+        time.sleep(0.05)
     assert logins(line) >= 2
+    assert line.heard.count(RENEWAL) <= 12, "once in a while, not at each use"
     assert [each["event"] for each in told if each["log_level"] == "warning"] == []
+
+
+def test_a_renewal_that_brings_nothing_is_the_last(keeper: Keeper, line: Between) -> None:
+    """Near the end that Vault sets, it renews for less and less: another token is had while the first still has time."""
+    clock = Clock()
+    vault = keeper.vault(keeper.approle("reader", token_ttl="90s"), clock, address=line.address)
+    assert again(vault) == KEY
+    clock.ahead += 65
+    line.faults.append((200, b'{"auth":{"client_token":"x","lease_duration":20,"renewable":true}}', {}))
+    assert again(vault) == again(vault) == KEY
+    assert (logins(line), line.heard.count(RENEWAL)) == (2, 1)
 
 
 def test_a_token_that_ended_unseen_is_replaced(keeper: Keeper, line: Between) -> None:

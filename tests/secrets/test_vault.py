@@ -271,6 +271,9 @@ def test_a_right_that_is_taken_away_takes_what_was_read(keeper: Keeper) -> None:
     for _ in range(2):
         with pytest.raises(SecretDenied):
             vault.read("iso/pjm")
+    keeper.policy("reader")
+    vault.forget("iso/pjm")
+    assert vault.read("iso/pjm") == KEY, "a refusal can be forgotten as well"
 
 
 def test_nothing_secret_is_in_what_is_shown_of_it(keeper: Keeper) -> None:
