@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aurum_etl.errors import SpecError
 from aurum_etl.redaction import know, know_address
 from aurum_etl.secrets import SECRETS, Secrets
-from aurum_etl.secrets.vault import VaultAccess
+from aurum_etl.secrets.access import SERVICE_ACCOUNT_TOKEN, VaultAccess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 1024 * 1024
 _AUDIT_DAYS = 90
-_POD_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - where Kubernetes puts it
 
 # Only these: a Kafka installation's own scripts leave others, such as KAFKA_OPTS, in the environment.
 KAFKA_VARIABLES = {
@@ -195,7 +194,7 @@ def _vault(variables: Mapping[str, str]) -> VaultAccess | None:
         role_id=variables.get("VAULT_ROLE_ID", ""),
         secret_id=secret_id,
         kubernetes_role=variables.get("VAULT_KUBERNETES_ROLE", ""),
-        kubernetes_token_path=Path(variables.get("VAULT_KUBERNETES_TOKEN_PATH") or _POD_TOKEN),
+        kubernetes_token_path=Path(variables.get("VAULT_KUBERNETES_TOKEN_PATH") or SERVICE_ACCOUNT_TOKEN),
         approle_mount=variables.get("VAULT_APPROLE_MOUNT") or "approle",
         kubernetes_mount=variables.get("VAULT_KUBERNETES_MOUNT") or "kubernetes",
         namespace=variables.get("VAULT_NAMESPACE", ""),

@@ -18,6 +18,7 @@ from aurum_etl.cli.archive import archive
 from aurum_etl.cli.backfill import backfill
 from aurum_etl.cli.base import (
     EXIT_CODES,
+    USERS_UMASK,
     console_of,
     leave,
     receipt_document,
@@ -61,6 +62,8 @@ def cli(context: click.Context, log_level: str) -> None:
     AURUM_<ISO>_BASE points runs at another address of that ISO.
     """
     context.obj = log_level
+    # Whatever is made, is made for its owner alone.
+    context.meta[USERS_UMASK] = os.umask(0o077)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -588,8 +591,6 @@ for _command in (archive, backfill, coverage, gaps, health, quota, secrets, stor
 def main() -> None:
     """Entry point: every error in one line, every kind of it with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
-    # Whatever is made, is made for its owner alone.
-    os.umask(0o077)
     as_json = "--json" in sys.argv
     try:
         sys.exit(cli.main(standalone_mode=False, prog_name="aurum-etl"))

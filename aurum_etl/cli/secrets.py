@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, console_of, with_json
+from aurum_etl.cli.base import EXIT_CODES, USERS_UMASK, console_of, with_json
 from aurum_etl.errors import EXIT_OK, EXIT_SPEC, SecretError, UsageError
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def _looked(spec: str | None, names: Mapping[str, bool], settings: Settings) -> 
 def env(*, spec_path: Path | None, only: tuple[str, ...], command: tuple[str, ...]) -> None:
     """Run a command with all secrets that can be had in its environment, under their variables; nothing is written to disk.
 
-    What the environment has already stays as it is. The command takes the place of this process: its exit code is the one
-    that comes back.
+    Each comes from where a run would have it: where the spec says, else the environment, which stays as it is, else Vault.
+    The command takes the place of this process: its exit code is the one that comes back.
     """
     from aurum_etl.adapters import dataset, datasets
     from aurum_etl.errors import listed
@@ -125,6 +125,7 @@ def env(*, spec_path: Path | None, only: tuple[str, ...], command: tuple[str, ..
     patched = {name: each.value for name, each in found.items() if each.value}
     sys.stdout.flush()
     sys.stderr.flush()
+    os.umask(click.get_current_context().meta[USERS_UMASK])
     try:
         os.execvpe(command[0], command, {**os.environ, **patched})  # noqa: S606 - what the user asks for
     except OSError as error:

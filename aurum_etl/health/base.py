@@ -206,7 +206,11 @@ def one_line(text: str, secrets: Sequence[str]) -> str:
 
 def _secrets(settings: Settings) -> list[str]:
     """All that the settings hold and nobody may see, in any spelling, the longest first: one may be part of another."""
-    found = [key.strip() for value in [settings.environment[name] for name in SECRETS if settings.environment.get(name)] for key in (value, *value.split(","))]
+    found = [
+        key.strip()
+        for value in [settings.environment[name] for name in SECRETS if settings.environment.get(name)]
+        for key in (value, *value.split(","))
+    ]
     found += [settings.kafka.get(name, "") for name in ("sasl.password", "ssl.key.password")]
     for pair in (settings.registry.get("basic.auth.user.info", ""), settings.catalog.get("credential", "")):
         found += [pair, pair.partition(":")[2]]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aurum_etl.health.base import Watch
-    from aurum_etl.secrets.vault import VaultAccess
+    from aurum_etl.secrets.access import VaultAccess
     from aurum_etl.settings import Settings
 
 _MEBIBYTE = 1024 * 1024

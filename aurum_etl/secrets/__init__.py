@@ -17,15 +17,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aurum_etl.errors import SecretError
+from aurum_etl.errors import SecretDenied, SecretError
 from aurum_etl.redaction import know, know_address
 from aurum_etl.secrets.base import SECRETS, Kind, Named, Reference, with_login
-from aurum_etl.secrets.vault import VaultDenied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aurum_etl.secrets.vault import Vault, VaultAccess
+    from aurum_etl.secrets.access import VaultAccess
+    from aurum_etl.secrets.vault import Vault
 
 __all__ = ["SECRETS", "Found", "Kind", "Reference", "Secrets", "demanded", "forget"]
 
@@ -147,7 +147,7 @@ class Secrets(Mapping[str, str]):
             return None, "VAULT_ADDR is set, and neither VAULT_TOKEN nor another way to log in"
         try:
             return self._of_vault(name, named, reference)
-        except VaultDenied as error:
+        except SecretDenied as error:
             return None, str(error)
 
 
