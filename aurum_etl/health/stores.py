@@ -191,10 +191,13 @@ def _kafka_check(settings: Settings, missing: State) -> Check:
 def _kafka(settings: Settings, watch: Watch) -> str:
     from confluent_kafka.admin import AdminClient
 
-    from aurum_etl.sinks.kafka.topics import client_settings, told, topic_of
+    from aurum_etl.sinks.kafka.login import Login
+    from aurum_etl.sinks.kafka.topics import told, topic_of
 
     with told("the brokers cannot be reached"):
-        cluster = AdminClient(client_settings(settings.kafka)).list_topics(timeout=watch.within_seconds)
+        _, cluster = Login(settings).introduced(
+            AdminClient, lambda client, left: client.list_topics(timeout=left), watch.within_seconds
+        )
     ours = {
         topic_of(iso, contract, encoding, settings.topic_prefix)
         for iso in Iso
@@ -224,8 +227,10 @@ def _registry_check(settings: Settings, missing: State) -> Check:
 
 
 def _registry(settings: Settings, watch: Watch) -> str:
-    from aurum_etl.sinks.kafka.topics import registry_client, told_by_registry
+    from aurum_etl.sinks.kafka.login import asked_of_registry
+    from aurum_etl.sinks.kafka.topics import told_by_registry
 
-    limited = {**settings.registry, "timeout": watch.within_seconds, "max.retries": 0}
-    with told_by_registry("the schema registry cannot be reached"), registry_client(limited) as client:
-        return f"{len(client.get_subjects())} subjects"
+    limits = {"timeout": watch.within_seconds, "max.retries": 0}
+    with told_by_registry("the schema registry cannot be reached"):
+        subjects = asked_of_registry(settings, lambda client: client.get_subjects(), **limits)
+    return f"{len(subjects)} subjects"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.contracts import CONTRACT_VERSION
-from aurum_etl.errors import SinkError, SinkUnavailable
+from aurum_etl.errors import AurumError, SinkError, SinkUnavailable
 from aurum_etl.receipt import Origin
 from aurum_etl.sinks.ledger import days_of_plain, plain
 from aurum_etl.window import Window
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 """How long a broker or the registry may take to answer."""
+_LOGIN = "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
 _ADVICE = {
     "_TRANSPORT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_ALL_BROKERS_DOWN": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_TIMED_OUT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_RESOLVE": "check the host names in KAFKA_BOOTSTRAP_SERVERS",
-    "_AUTHENTICATION": "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    "_AUTHENTICATION": _LOGIN,
+    "SASL_AUTHENTICATION_FAILED": _LOGIN,
     "_SSL": "check KAFKA_SSL_CA_LOCATION and KAFKA_SECURITY_PROTOCOL",
     "TOPIC_AUTHORIZATION_FAILED": "let its owner make the topic, and grant write on it",
     "CLUSTER_AUTHORIZATION_FAILED": "let an administrator make the topic",
@@ -189,6 +191,8 @@ def told_by_registry(what: str) -> Iterator[None]:
         }.get(error.http_status_code)
         line = f"{error.http_status_code}: {error.error_message}".splitlines()[0]
         raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
+    except AurumError:
+        raise
     except Exception as error:
         raise SinkUnavailable(
             f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"

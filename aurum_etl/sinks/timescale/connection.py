@@ -95,9 +95,7 @@ class Link:
         return explain(error, self.dsn)
 
 
-def linked(
-    dsn: Callable[[], str], forget: Callable[[], None], connect: Callable[[str], Connection] = connect
-) -> Link:
+def linked(dsn: Callable[[], str], forget: Callable[[], None], connect: Callable[[str], Connection] = connect) -> Link:
     """A connection with what the secrets are now: looked up past what is cached, where the server does not know them.
 
     Raises: SinkUnavailable if there is none to be had; SecretError if the secrets are not.
