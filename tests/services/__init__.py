@@ -192,12 +192,14 @@ def _start_postgres(folder: Path, keep: Keep, *, durable: bool = False, guarded:
     programs, port = postgres_programs(), free_port()
     as_owner, password = [], secrets.token_hex(8)
     folder.mkdir()
-    (folder / "password").write_text(password)
+    known = folder / "password"
+    known.write_text(password)
     if os.geteuid() == 0:
         as_owner = ["runuser", "-u", "postgres", "--"]
         shutil.chown(folder, "postgres")
+        shutil.chown(known, "postgres")
     initdb = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-E", "UTF8", "--no-sync", "--locale=C"]
-    initdb += ["-A", "scram-sha-256" if guarded else "trust", f"--pwfile={folder / 'password'}"]
+    initdb += ["-A", "scram-sha-256" if guarded else "trust", f"--pwfile={known}"]
     _run(*as_owner, *map(str, initdb), cwd=folder)
     settings = ["max_wal_size=2GB", "max_connections=200"]
     if not durable:
@@ -307,7 +309,8 @@ def _start_s3(folder: Path, keep: Keep) -> dict[str, str]:
     key, secret = secrets.token_hex(8), secrets.token_hex(16)
     keep(
         "env", f"HOME={folder}/home", f"ROOT_ACCESS_KEY={key}", f"ROOT_SECRET_KEY={secret}",
-        str(program), "--port", f"127.0.0.1:{port}", "posix", str(folder / "data"),
+        str(program), "--port", f"127.0.0.1:{port}", "--iam-dir", str(folder / "home"), "--iam-cache-disable",
+        "posix", str(folder / "data"),
     )  # fmt: skip
 
     def answers() -> bool:
