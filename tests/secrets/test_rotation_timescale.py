@@ -116,11 +116,12 @@ def test_a_new_password_is_shown_from_the_next_chunk_on(
 def test_a_password_that_stays_wrong_is_told_and_never_shown(guarded: Guarded, tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.put(TIMESCALE_CONNECTION=guarded.address(guarded.role, "sesame-of-nobody"))
-    for ask in (lambda: opened(kept.settings()), lambda: looked_at(kept.settings())):
+    settings = kept.settings()
+    for ask in (opened, looked_at):
         with pytest.raises(
             SinkUnavailable, match="authentication failed.*check the password in TIMESCALE_CON"
         ) as caught:
-            ask()
+            ask(settings)
         assert "sesame" not in str(caught.value)
 
 

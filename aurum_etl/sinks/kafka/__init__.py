@@ -30,6 +30,7 @@ from aurum_etl.sinks.kafka.topics import (
     client_settings,
     explain,
     make_topic,
+    read_on,
     told,
     told_by_registry,
     topic_of,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
-    from confluent_kafka import KafkaError, Producer
+    from confluent_kafka import Consumer, KafkaError, Producer
 
     from aurum_etl.chunk import Chunk, Scope
     from aurum_etl.contracts import Contract
@@ -394,11 +395,11 @@ def _give_up(producer: Producer) -> None:
         producer.close()
 
 
-def _holds_marker(consumer: Any, marker: Marker) -> bool:
+def _holds_marker(consumer: Consumer, marker: Marker) -> bool:
     from confluent_kafka import KafkaError, KafkaException
 
     while True:
-        messages = consumer.consume(1000, timeout=topics.SECONDS)
+        messages = read_on(consumer, 1000)
         if not messages:
             raise TimeoutError("no answer")
         for message in messages:

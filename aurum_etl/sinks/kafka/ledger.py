@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.sinks.kafka import topics
 from aurum_etl.sinks.kafka.login import Login
-from aurum_etl.sinks.kafka.topics import Marker, client_settings, told
+from aurum_etl.sinks.kafka.topics import Marker, client_settings, read_on, told
 from aurum_etl.sinks.ledger import Held, is_wanted
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _markers(brokers: Mapping[str, str], topic: str) -> Iterator[Marker]:
             low, _ = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=topics.SECONDS)
             consumer.assign([TopicPartition(topic, 0, low)])
             while True:
-                messages = consumer.consume(_MESSAGES_AT_ONCE, timeout=topics.SECONDS)
+                messages = read_on(consumer, _MESSAGES_AT_ONCE)
                 if not messages:
                     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - its only name
                 for message in messages:

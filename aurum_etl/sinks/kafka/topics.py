@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from aurum_etl.window import Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from confluent_kafka import KafkaError
+    from confluent_kafka import Consumer, KafkaError, Message
 
     from aurum_etl.contracts import Contract
     from aurum_etl.market import Iso
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 """How long a broker or the registry may take to answer."""
+_MORE_SECONDS = 0.1
+"""How long messages that are there wait for others."""
 _LOGIN = "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
 _ADVICE = {
     "_TRANSPORT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
@@ -148,6 +151,16 @@ def make_topic(brokers: Mapping[str, str], topic: str, partitions: int, **option
             raise
         return False
     return True
+
+
+def read_on(consumer: Consumer, most: int) -> list[Message]:
+    """The next messages, so many at most; none if none came for as long as brokers may take. It does not wait for more than
+    there are, as the client would.
+    """
+    ends = time.monotonic() + SECONDS
+    while not (found := consumer.consume(most, timeout=_MORE_SECONDS)) and time.monotonic() < ends:
+        pass
+    return found
 
 
 def registry_client(registry: Mapping[str, Any]) -> Any:
