@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from aurum_etl import outside
 from aurum_etl.cli.archive import archive
 from aurum_etl.cli.backfill import backfill
 from aurum_etl.cli.base import (
@@ -453,6 +453,7 @@ def new(*, dataset: str, path: Path | None, as_json: bool) -> None:
     try:
         with path.open("x") as file:
             file.write(text)
+        path.chmod(outside.mode())
     except FileExistsError as error:
         raise UsageError(f"{path}: is there already") from error
     except OSError as error:
@@ -587,8 +588,7 @@ for _command in (archive, backfill, coverage, gaps, health, quota, store):
 def main() -> None:
     """Entry point: every error in one line, every kind of it with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
-    # Whatever is made, is made for its owner alone.
-    os.umask(0o077)
+    outside.keep_to_the_owner()
     as_json = "--json" in sys.argv
     try:
         sys.exit(cli.main(standalone_mode=False, prog_name="aurum-etl"))

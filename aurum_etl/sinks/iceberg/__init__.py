@@ -125,6 +125,9 @@ class IcebergSink:
         contracts = list(self._contracts.values()) if dataset is None else [dataset.contract]
         self._settings.private_folder(*(() if "warehouse" in self._settings.catalog else ("warehouse",)))
         try:
+            catalog = self._settings.home / "catalog.db"
+            if "uri" not in self._settings.catalog and not catalog.exists():
+                catalog.touch(mode=0o600)
             self._reach(contracts)
         except (SinkError, SpecError):
             raise
