@@ -183,8 +183,10 @@ def leasing(
         "energy",
         # As the README has it.
         creation_statements=[
-            f"create role \"{{{{name}}}}\" login password '{{{{password}}}}' valid until '{{{{expiration}}}}' "
-            f'in role {guarded.role}; alter role "{{{{name}}}}" set role {guarded.role}'
+            (
+                f"create role \"{{{{name}}}}\" login password '{{{{password}}}}' valid until '{{{{expiration}}}}' "
+                f'in role {guarded.role}; alter role "{{{{name}}}}" set role {guarded.role}'
+            )
         ],
         revocation_statements=['drop role if exists "{{name}}"'],
         default_ttl=f"{seconds}s",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import tenacity
 
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
-from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
+from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable
 from aurum_etl.receipt import Written
 from aurum_etl.redaction import address_of
 from aurum_etl.secrets import SECRETS, forget
@@ -134,6 +134,9 @@ class IcebergSink:
         contracts = list(self._contracts.values()) if dataset is None else [dataset.contract]
         self._settings.private_folder(*(() if "warehouse" in self._settings.catalog else ("warehouse",)))
         try:
+            catalog = self._settings.home / "catalog.db"
+            if "uri" not in self._settings.catalog and not catalog.exists():
+                catalog.touch(mode=0o600)
             self._unrefused(lambda: self._reach(contracts))
         except AurumError:
             raise

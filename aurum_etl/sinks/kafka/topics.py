@@ -143,8 +143,9 @@ class Marker:
             self.chunk.selection.word,
             *self.chunk.selection.names,
         )
-        if not all(isinstance(word, str) and "\0" not in word for word in words):
-            raise ValueError("a word is no text")
+        # What is no text in UTF-8, such as half of a pair, raises a ValueError as well.
+        if b"\0" in "\n".join(words).encode():
+            raise ValueError("a word has the character NUL in it")
         if type(self.rows) is not int:
             raise ValueError(f"rows {self.rows!r} are no number")
 
