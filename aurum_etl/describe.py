@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aurum_etl.secrets import SECRETS
+
 if TYPE_CHECKING:
     from datetime import timedelta
 
@@ -88,6 +90,14 @@ def new_spec(dataset: Dataset) -> str:
         f"  # Market days that are fetched, replaced and remembered together, {span}.",
         "  chunk_days: 1",
     ]
+    asking = [feed for feed in dataset.feeds if feed.credentials]
+    if asking:
+        where = f"vault:{SECRETS[asking[0].credentials[0]].path}"
+        lines += [
+            f"  # Where {', '.join(asking[0].credentials)} are, if not in the environment:",
+            "  # in Vault, in a file or folder, or in other variables. Never the secret itself.",
+            f"  # secret: {where}",
+        ]
     for name, choices in settable.items():
         lines += [
             f"  # How its time labels are read, which its documents leave open: {name} is {' or '.join(choices)}.",

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -29,10 +30,11 @@ from aurum_etl.errors import (
 )
 from aurum_etl.manners import NothingThere
 from aurum_etl.quota import Call, Reply, demand_going
+from aurum_etl.secrets import demanded, forget
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from aurum_etl.archive import Archive, Incoming, Request
@@ -71,8 +73,34 @@ def _ungated(_host: str, _url: str, /) -> AbstractContextManager[Callable[[int],
     return nullcontext(lambda _status: None)
 
 
-class GatedAuth(httpx.Auth):
-    """A proof of who asks that sends requests of its own."""
+class Proof(httpx.Auth):
+    """A proof of who asks, out of secrets that are looked up at each request: a new one is in use as soon as it is there."""
+
+    def __init__(self, credentials: Mapping[str, str] = MappingProxyType({}), names: Sequence[str] = ()) -> None:
+        self._credentials = credentials
+        self._names = names
+        self._shown = threading.local()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._names)})"
+
+    def secrets(self) -> tuple[str, ...]:
+        """What is to be shown, by the names' order.
+
+        Raises: SecretError if one of them is no longer to be had.
+        """
+        found = self._shown.last = tuple(demanded(self._credentials, name) for name in self._names)
+        return found
+
+    def renewed(self) -> bool:
+        """Whether the secrets are others than those that were last shown in this thread, looked up past what is cached."""
+        shown = getattr(self._shown, "last", None)
+        forget(self._credentials, *self._names)
+        return shown is not None and shown != self.secrets()
+
+
+class GatedAuth(Proof):
+    """One that sends requests of its own."""
 
     gate: Gate = staticmethod(_ungated)
     """What they go through; it stands open outside of a download."""
@@ -130,6 +158,8 @@ class _Tries:
     started: float
     waited_seconds: float = 0.0
     """How much of the time was spent waiting for a turn."""
+    renewed: bool = False
+    """Whether another proof of who asks was looked for."""
 
     @property
     def seconds(self) -> float:
@@ -206,6 +236,7 @@ class Download:
         self._client = httpx.Client(
             timeout=timeout, follow_redirects=False, headers={"user-agent": manners.user_agent}, auth=auth
         )
+        self._auth = auth
         if isinstance(auth, GatedAuth):
             auth.gate = self._beside
 
@@ -226,7 +257,7 @@ class Download:
         """See `Source.get`; every answer is archived, whatever its status, and every request is on record."""
         tries = _Tries(time.monotonic())
         for attempt in tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(SourceUnavailable),
+            retry=tenacity.retry_if_exception(lambda error: self._is_worth_another(error, tries)),
             wait=self._wait,
             stop=lambda state: self._stop(state, tries),
             sleep=self._sleep,
@@ -354,6 +385,13 @@ class Download:
                 raise _too_long(where, self._max_bytes)
             if came.seconds > self._patience.total_seconds:
                 raise SourceUnavailable(f"{where}: the answer was not there after {self._patience.total_seconds:.0f} s")
+
+    def _is_worth_another(self, error: BaseException, tries: _Tries) -> bool:
+        """Whether it may go better next time; what was refused as who it said it was, once, if it has another proof by now."""
+        if isinstance(error, AccessDenied) and isinstance(self._auth, Proof) and not tries.renewed:
+            tries.renewed = True
+            return self._auth.renewed()
+        return isinstance(error, SourceUnavailable)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Exponential with full jitter, but never less than the other side asked for."""

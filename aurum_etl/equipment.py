@@ -157,7 +157,7 @@ def source(equipment: Equipment, settings: Settings, turns: Budget, stop: thread
                 archive, simulated=equipment.simulated, manners=adapter.manners, max_bytes=settings.response_max_bytes
             )
         return
-    credentials = settings.credentials if equipment.credentials is None else equipment.credentials
+    credentials = settings.secrets if equipment.credentials is None else equipment.credentials
     patience = replace(Patience() if equipment.paced else QUICK, attempts=equipment.spec.source.attempts)
     with (
         archive.in_use(),

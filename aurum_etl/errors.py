@@ -4,6 +4,7 @@ AurumError
 ├─ UsageError           what you asked for on the command line does not fit together
 ├─ SpecError            what you wrote: file, path, value, choices
 ├─ SecretError          a secret that is needed cannot be had: name, where it was looked for, what to do
+│  ├─ SecretDenied         Vault knows who asks, and a policy does not allow it
 │  └─ VaultUnavailable     try again: Vault is down, sealed or unreachable
 ├─ SourceError          the ISO's side
 │  ├─ SourceUnavailable    try again after `wait_seconds`
@@ -88,6 +89,10 @@ class SecretError(AurumError):
     """
 
     exit_code = EXIT_SPEC
+
+
+class SecretDenied(SecretError):
+    """Vault accepts who asks, and does not let them see this; the message names what a policy must allow."""
 
 
 class VaultUnavailable(SecretError):

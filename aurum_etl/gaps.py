@@ -195,6 +195,7 @@ def held(
     Raises: SinkUnavailable if a store cannot be asked; SpecError if the settings do not say where it is.
     """
     lower = set(dataset.lower_marks)
+    settings = settings.referring(spec.references(dataset))
     found: dict[str, list[Chunk]] = {}
     for each in spec.sinks:
         if each.kind in sinks.FLEETING:

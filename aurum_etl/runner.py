@@ -240,10 +240,11 @@ def fit_out(spec: Spec, flags: Flags, settings: Settings, usual_profile: str = "
         if kind not in sinks.KINDS:
             raise UsageError(f'--sink: "{kind}" is not one of {", ".join(sorted(sinks.KINDS))}')
     dataset = spec.chosen(adapters.dataset(spec.dataset))
+    settings = settings.referring(spec.references(dataset))
     adapter = adapters.adapter(dataset.iso)
     bases = settings.addresses(dataset.iso, adapter.bases)
     if not (flags.files or flags.replay or flags.simulated):
-        demand_credentials(dataset, settings.credentials, adapter.manners.access)
+        demand_credentials(dataset, settings.secrets, adapter.manners.access)
     return Prepared(
         spec=spec,
         dataset=dataset,

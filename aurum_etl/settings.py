@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aurum_etl.errors import SpecError
+from aurum_etl.redaction import know, know_address
+from aurum_etl.secrets import SECRETS, Secrets
+from aurum_etl.secrets.access import SERVICE_ACCOUNT_TOKEN, VaultAccess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aurum_etl.market import Iso
+    from aurum_etl.secrets import Reference
 
 MEBIBYTE = 1024 * 1024
 _AUDIT_DAYS = 90
@@ -54,18 +58,9 @@ CATALOG_VARIABLES = {
     "AWS_SESSION_TOKEN": "s3.session-token",
 }
 
-
-CREDENTIALS = (
-    "ERCOT_API_USERNAME",
-    "ERCOT_API_PASSWORD",
-    "ERCOT_PUBLIC_API_SUBSCRIPTION_KEY",
-    "ISONE_API_USERNAME",
-    "ISONE_API_PASSWORD",
-    "MISO_API_PRICING_SUBSCRIPTION_KEY",
-    "MISO_API_LOAD_GENERATION_AND_INTERCHANGE_SUBSCRIPTION_KEY",
-    "PJM_API_KEY",
-)
-"""What the ISOs ask for; each feed names those that it needs."""
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_ADDRESSES = ("SCHEMA_REGISTRY_URL", "AWS_ENDPOINT_URL", "VAULT_ADDR", *_PROXIES)
+"""What may have a password in it beside the secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +79,53 @@ class Settings:
     """`AURUM_AUDIT_KEEP_DAYS`: the record of requests reaches so far back."""
     response_max_bytes: int
     """`AURUM_RESPONSE_MAX_MB`: an answer that inflates to more than this is refused."""
-    timescale: str | None = field(default=None, repr=False)
-    """`TIMESCALE_CONNECTION`: the database, as a libpq URI or as `key=value` words."""
-    kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """`KAFKA_BOOTSTRAP_SERVERS` and the other `KAFKA_…` of `KAFKA_VARIABLES`, by librdkafka's names."""
     topic_prefix: str = ""
     """`AURUM_TOPIC_PREFIX`: stands before the name of every topic, so that several environments can share brokers."""
-    registry: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """`SCHEMA_REGISTRY_URL` and the other `SCHEMA_REGISTRY_…` of `REGISTRY_VARIABLES`, by the client's names."""
-    catalog: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """`AURUM_ICEBERG_…` and `AWS_…` of `CATALOG_VARIABLES`, by pyiceberg's names; empty is SQLite under home."""
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Those of `CREDENTIALS` that are set, by variable name."""
-    vault: str | None = field(default=None, repr=False)
-    """`VAULT_ADDR`: where a Vault or OpenBao is, if there is one."""
-    vault_ca: str | None = None
-    """`VAULT_CACERT`: a file with the certificate of who vouches for it; None is whom the machine trusts."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """All variables, in which secrets are looked up when they are needed."""
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    """Where a spec says that secrets are, by their names."""
+    vault: VaultAccess | None = None
+    """`VAULT_ADDR` and what else is known of a Vault or OpenBao, if there is one."""
     disk_min_bytes: int = 1024 * MEBIBYTE
     """`AURUM_DISK_MIN_MB`: how much room there must be under home."""
+    secrets: Secrets = field(init=False, repr=False, compare=False)
+    """All secrets, each looked up when it is asked for."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "secrets", Secrets(self.environment, self.references, self.vault))
+
+    @property
+    def timescale(self) -> str | None:
+        """`TIMESCALE_CONNECTION`: the database, as a libpq URI or as `key=value` words."""
+        return self.secrets.get("TIMESCALE_CONNECTION")
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        """`KAFKA_BOOTSTRAP_SERVERS` and the others of `KAFKA_VARIABLES`, by librdkafka's names; empty without brokers."""
+        return self._named(KAFKA_VARIABLES) if self.environment.get("KAFKA_BOOTSTRAP_SERVERS") else {}
+
+    @property
+    def registry(self) -> dict[str, str]:
+        """`SCHEMA_REGISTRY_URL` and the others of `REGISTRY_VARIABLES`, by the client's names; empty without an address."""
+        return self._named(REGISTRY_VARIABLES) if self.environment.get("SCHEMA_REGISTRY_URL") else {}
+
+    @property
+    def catalog(self) -> dict[str, str]:
+        """`AURUM_ICEBERG_…` and `AWS_…` of `CATALOG_VARIABLES`, by pyiceberg's names; without `uri` it is SQLite under home."""
+        return self._named(CATALOG_VARIABLES)
+
+    def referring(self, references: Mapping[str, Reference]) -> Settings:
+        """The same with secrets where a spec says that they are."""
+        return replace(self, references=references)
+
+    def _named(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Those of the variables that are set, or are secrets that can be had, by the names that a library has for them."""
+        found = {
+            name: self.secrets.get(variable) if variable in SECRETS else self.environment.get(variable)
+            for variable, name in names.items()
+        }
+        return {name: value for name, value in found.items() if value}
 
     def addresses(self, iso: Iso, defaults: Mapping[str, str]) -> dict[str, str]:
         """Base address of each of the ISO's hosts, without a slash at its end."""
@@ -128,32 +152,60 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
     if "?" in str(home):
         # DuckDB takes what follows for options, and writes its log beside the folder.
         raise SpecError(f'AURUM_HOME: "{home}" has a question mark in it; choose a folder without one')
+    bases = {name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")}
+    for address in (*bases.values(), *(variables.get(name, "") for name in _ADDRESSES)):
+        know_address(address)
     max_mebibytes = _whole_number(variables, "AURUM_ARCHIVE_MAX_MB")
     disk_min_mebibytes = _whole_number(variables, "AURUM_DISK_MIN_MB")
     return Settings(
         home=home,
-        bases={
-            name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")
-        },
+        bases=bases,
         archive_max_bytes=None if max_mebibytes is None else max_mebibytes * MEBIBYTE,
         archive_keep_days=_whole_number(variables, "AURUM_ARCHIVE_KEEP_DAYS"),
         audit_keep_days=_whole_number(variables, "AURUM_AUDIT_KEEP_DAYS") or _AUDIT_DAYS,
         response_max_bytes=(_whole_number(variables, "AURUM_RESPONSE_MAX_MB") or 8192) * MEBIBYTE,
-        timescale=variables.get("TIMESCALE_CONNECTION") or None,
-        kafka=_named(variables, KAFKA_VARIABLES),
         topic_prefix=_prefix(variables.get("AURUM_TOPIC_PREFIX", "")),
-        registry=_named(variables, REGISTRY_VARIABLES),
-        catalog=_named(variables, CATALOG_VARIABLES),
-        credentials={name: variables[name] for name in CREDENTIALS if variables.get(name)},
-        vault=variables.get("VAULT_ADDR") or None,
-        vault_ca=variables.get("VAULT_CACERT") or None,
+        environment=dict(variables),
+        vault=_vault(variables),
         disk_min_bytes=(1024 if disk_min_mebibytes is None else disk_min_mebibytes) * MEBIBYTE,
     )
 
 
-def _named(variables: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    """Those of the variables that are set, by the names that a library has for them."""
-    return {name: variables[variable] for variable, name in names.items() if variables.get(variable)}
+def _vault(variables: Mapping[str, str]) -> VaultAccess | None:
+    """Where Vault is, and every way to log in; None where no address is set."""
+    address = variables.get("VAULT_ADDR")
+    if not address:
+        return None
+    kv_version = variables.get("AURUM_VAULT_KV") or None
+    if kv_version not in ("1", "2", None):
+        raise SpecError(f'AURUM_VAULT_KV: "{kv_version}" is not one of 1, 2')
+    certificate, key = variables.get("VAULT_CLIENT_CERT"), variables.get("VAULT_CLIENT_KEY")
+    if bool(certificate) != bool(key):
+        raise SpecError("VAULT_CLIENT_CERT and VAULT_CLIENT_KEY: one is set without the other")
+    skip_verify = variables.get("VAULT_SKIP_VERIFY", "").lower()
+    if skip_verify not in ("", "0", "1", "false", "true", "f", "t"):
+        raise SpecError(f'VAULT_SKIP_VERIFY: "{skip_verify}" is not one of true, false')
+    token, secret_id = variables.get("VAULT_TOKEN", ""), variables.get("VAULT_SECRET_ID", "")
+    know(token, secret_id)
+    cache_seconds = _whole_number(variables, "AURUM_VAULT_CACHE_SECONDS")
+    return VaultAccess(
+        address=address,
+        token=token,
+        role_id=variables.get("VAULT_ROLE_ID", ""),
+        secret_id=secret_id,
+        kubernetes_role=variables.get("VAULT_KUBERNETES_ROLE", ""),
+        kubernetes_token_path=Path(variables.get("VAULT_KUBERNETES_TOKEN_PATH") or SERVICE_ACCOUNT_TOKEN),
+        approle_mount=variables.get("VAULT_APPROLE_MOUNT") or "approle",
+        kubernetes_mount=variables.get("VAULT_KUBERNETES_MOUNT") or "kubernetes",
+        namespace=variables.get("VAULT_NAMESPACE", ""),
+        mount=variables.get("AURUM_VAULT_MOUNT") or "secret",
+        prefix=variables.get("AURUM_VAULT_PREFIX", "aurum"),
+        kv_version=None if kv_version is None else int(kv_version),
+        cache_seconds=300 if cache_seconds is None else cache_seconds,
+        ca=variables.get("VAULT_CACERT") or variables.get("VAULT_CAPATH") or None,
+        client_certificate=(certificate, key) if certificate and key else None,
+        verify=skip_verify not in ("1", "true", "t"),
+    )
 
 
 def _prefix(text: str) -> str:

@@ -7,17 +7,22 @@ An error names the file, the path of the field, the value that stands there and 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from aurum_etl.chunk import Selection
 from aurum_etl.errors import SpecError, listed
+from aurum_etl.secrets import SECRETS
+from aurum_etl.secrets.base import FORMS, Reference
+from aurum_etl.settings import CATALOG_VARIABLES, KAFKA_VARIABLES, REGISTRY_VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
@@ -29,6 +34,26 @@ _LISTED = BeforeValidator(lambda found: tuple(found) if isinstance(found, list) 
 """YAML has lists, and frozen blocks have tuples."""
 
 
+def _reference(found: object) -> object:
+    """A reference, or several by the names of secrets. What stands there is never repeated: it may be the secret itself."""
+    several = found if isinstance(found, dict) else {"": found}
+    for name, each in several.items():
+        fault = f"is not of the form {FORMS}, or several by the names of secrets"
+        if name and name not in SECRETS:
+            fault = f"has a name that is not one of {', '.join(SECRETS)}"
+        elif isinstance(each, str):
+            try:
+                Reference.parse(each)
+                continue
+            except ValueError as error:
+                fault = str(error)
+        raise PydanticCustomError(
+            "reference", "{told}", {"told": " ".join(filter(None, (name if name in SECRETS else "", fault)))}
+        )
+    return found
+
+
+Referred = Annotated[str | dict[str, str], BeforeValidator(_reference)]
 Unit = Literal["exact", "hour", "day", "week", "month"]
 
 
@@ -54,6 +79,10 @@ class Source(_Block):
     with it."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 6
     """How often one request is sent before its chunk counts as failed."""
+    secret: Referred | None = None
+    """Where the credentials of the feed are, to be looked at before the environment and where Vault has them by convention:
+    `vault:iso/pjm#api_key`, `env:NAME`, `file:/run/secrets/pjm`; or several, by the names of their variables. A Vault path
+    without `#field` and a folder hold all of them."""
 
 
 class QuotaSpec(_Block):
@@ -115,6 +144,8 @@ class IcebergSpec(_Block):
     """Iceberg tables; where catalog and warehouse are, the settings say."""
 
     kind: Literal["iceberg"]
+    secret: Referred | None = None
+    """Where the secrets of its catalog and object store are; as `secret` of `source`."""
 
 
 class TimescaleSpec(_Block):
@@ -129,6 +160,8 @@ class TimescaleSpec(_Block):
     """Pieces older than this are dropped by the database (TimescaleDB); null: kept for ever."""
     aggregates: Annotated[tuple[Literal["hour", "day"], ...], _LISTED] = ("hour", "day")
     """Means, minima, maxima and counts that the database keeps up to date (TimescaleDB) or computes when asked."""
+    secret: Referred | None = None
+    """Where the secrets of its database, or the user and password for it are; as `secret` of `source`."""
 
 
 class KafkaSpec(_Block):
@@ -145,6 +178,8 @@ class KafkaSpec(_Block):
     """Copies of each partition of a topic that is not there yet; null: as the broker has it."""
     retention_days: Annotated[int, Field(ge=1, le=36500)] | None = None
     """How long a topic that is not there yet keeps its messages; null: as the broker has it."""
+    secret: Referred | None = None
+    """Where the secrets of its brokers and registry are; as `secret` of `source`."""
 
 
 SinkSpec = Annotated[IcebergSpec | KafkaSpec | MemorySpec | TimescaleSpec, Field(discriminator="kind")]
@@ -155,6 +190,15 @@ SINK_SPECS: dict[str, type[_Block]] = {
     "memory": MemorySpec,
     "timescale": TimescaleSpec,
 }
+
+
+SECRETS_OF: dict[str, tuple[str, ...]] = {
+    "iceberg": tuple(name for name in CATALOG_VARIABLES if name in SECRETS),
+    "kafka": tuple(name for name in (*KAFKA_VARIABLES, *REGISTRY_VARIABLES) if name in SECRETS),
+    "memory": (),
+    "timescale": ("TIMESCALE_CONNECTION",),
+}
+"""Which secrets a kind of store may need."""
 
 
 def default_sink(kind: str) -> SinkSpec:
@@ -195,6 +239,55 @@ class Spec(_Block):
         """The locations, as a value."""
         nodes = self.source.nodes
         return Selection(word=nodes) if isinstance(nodes, str) else Selection.named(nodes)
+
+    def references(self, dataset: Dataset) -> dict[str, Reference]:
+        """Where this spec says that secrets of the chosen dataset's feed, and of its stores, are, by name.
+
+        Raises: SpecError if that cannot be told; the message names the path.
+        """
+        found: dict[str, Reference] = {}
+        for place, referred, names in self._referring(dataset):
+            if isinstance(referred, str):
+                reference = Reference.parse(referred)
+                if not names:
+                    raise SpecError(
+                        f"$.{place}: nothing is needed here; {dataset.key} {dataset.feed.name} asks for no credentials"
+                    )
+                if len(names) > 1 and (reference.scheme == "env" or reference.field):
+                    raise SpecError(
+                        f"$.{place}: is one secret, and there are several; say which, as {{{names[0]}: {reference}}}, of "
+                        f"{', '.join(names)}"
+                    )
+                told = {name: replace(reference, shared=len(names) > 1) for name in names}
+            else:
+                if other := [name for name in referred if name not in names]:
+                    choices = f"is not one of {', '.join(names)}" if names else "is needed by nothing here"
+                    raise SpecError(f"$.{place}.{other[0]}: {choices}")
+                told = {name: Reference.parse(each) for name, each in referred.items()}
+            for name, reference in told.items():
+                if found.setdefault(name, reference) != reference:
+                    raise SpecError(f"$.{place}: {name} is elsewhere said to be at {found[name]}")
+        return found
+
+    def secrets(self, dataset: Dataset, environment: Mapping[str, str]) -> dict[str, bool]:
+        """The secrets that the chosen dataset's feed and the stores can use, and whether they cannot do without."""
+        drained = self.drain.sinks if self.drain else ()
+        kinds = [sink.kind for sink in (*self.sinks, *drained)] + (["kafka"] if self.drain else [])
+        needed = {*dataset.feed.credentials, "TIMESCALE_CONNECTION"}
+        if environment.get("KAFKA_SECURITY_PROTOCOL", "").upper().startswith("SASL_"):
+            needed |= {"KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"}
+        names = [*dataset.feed.credentials, *(name for kind in kinds for name in SECRETS_OF[kind])]
+        return {name: name in needed for name in names}
+
+    def _referring(self, dataset: Dataset) -> Iterator[tuple[str, str | dict[str, str], tuple[str, ...]]]:
+        """Where references stand, what stands there, and of which secrets it can be."""
+        if self.source.secret is not None:
+            yield "source.secret", self.source.secret, dataset.feed.credentials
+        drained = self.drain.sinks if self.drain else ()
+        for place, sinks in (("sinks", self.sinks), ("drain.sinks", drained)):
+            for number, sink in enumerate(sinks):
+                if not isinstance(sink, MemorySpec) and sink.secret is not None:
+                    yield f"{place}[{number}].secret", sink.secret, SECRETS_OF[sink.kind]
 
     def chosen(self, dataset: Dataset) -> Dataset:
         """The dataset by the feed, and with the settings of its clock, that this spec names."""
@@ -273,7 +366,9 @@ def _override(content: dict[str, Any], override: str) -> None:
     try:
         value = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with one rule more
     except yaml.YAMLError as error:
-        raise SpecError(f'--set {path}: "{text}" is not readable as YAML') from error
+        # What is meant for a secret's place may be the secret itself.
+        found = "what stands there" if "secret" in path else f'"{text}"'
+        raise SpecError(f"--set {path}: {found} is not readable as YAML") from error
     steps = [int(step) if step.isdecimal() else step for step in re.findall(r"\w+", path)]
     place: Any = content
     for step in steps[:-1]:
@@ -313,6 +408,10 @@ def _faults_of_meaning(spec: Spec, datasets: Mapping[str, Dataset]) -> Iterable[
         yield f"$.source.feed: {_shown(spec.source.feed)} is not one of {', '.join(feeds)}"
         return
     dataset = dataset.of(spec.source.feed or feeds[0])
+    try:
+        spec.references(dataset)
+    except SpecError as error:
+        yield str(error)
     yield from _faults_of_clock(spec.source, dataset)
     yield from _faults_of_nodes(spec.source, dataset)
 
@@ -359,6 +458,7 @@ def _explain(error: ErrorDetails) -> str:
     kinds: dict[str, Callable[[], str]] = {
         "extra_forbidden": lambda: f"unknown field; the fields here are {', '.join(_fields_at(error['loc'][:-1]))}",
         "missing": lambda: "is missing",
+        "reference": lambda: error["msg"],
     }
     explain = kinds.get(error["type"])
     path = _path(error["loc"])
@@ -371,6 +471,7 @@ def _path(location: tuple[int | str, ...]) -> str:
         step
         for number, step in enumerate(location)
         if step not in ("str", "tuple[str, ...]")
+        and not str(step).startswith("function-before")
         and not (number and isinstance(location[number - 1], int) and step in SINK_SPECS)
     ]
     return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

@@ -87,7 +87,7 @@ def record(name: str, folder: Path) -> None:
             patience=QUICK,
             max_bytes=_MAX_BYTES,
             manners=adapter.manners,
-            auth=adapter.auth(dataset, settings.credentials, bases),
+            auth=adapter.auth(dataset, settings.secrets, bases),
         ) as source:
             fetch(adapter, dataset, case.chunk, source, _MAX_BYTES)
             rows_in = len(list(archive.exchanges()))

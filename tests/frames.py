@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from aurum_etl.dataset import Dataset
+    from aurum_etl.settings import Settings
 
 PACIFIC = "America/Los_Angeles"
 DAY = date(2026, 7, 14)
@@ -54,6 +56,11 @@ def chunk(dataset: Dataset = LMP_DAY_AHEAD, day: date = DAY, *names: str, word: 
     """One market day of all, of a class, or of the named locations."""
     selection = Selection.named(names) if names else Selection(word)
     return Chunk(dataset.key, selection, market_day(day, dataset.timezone))
+
+
+def with_variables(settings: Settings, **variables: str) -> Settings:
+    """The same where these variables are set, too."""
+    return replace(settings, environment={**settings.environment, **variables})
 
 
 def scope(dataset: Dataset = LMP_DAY_AHEAD, day: date = DAY, *names: str, word: str = ALL) -> Scope:

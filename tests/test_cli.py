@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from aurum_etl import adapters
 from aurum_etl.cli import cli, main
+from aurum_etl.describe import new_spec
 from aurum_etl.errors import UsageError
 from aurum_etl.simulator import Fault, Simulator
 from aurum_etl.spec import load_spec
@@ -299,8 +300,8 @@ def test_every_command_has_help_with_its_exit_codes(words: tuple[str, ...]) -> N
     result = CliRunner().invoke(cli, [*words, "--help"])
     assert result.exit_code == 0
     assert "Exit codes:" in result.output
-    # What has commands of its own prints nothing itself.
-    assert "COMMAND [ARGS]..." in result.output or "--json" in result.output
+    # What has commands of its own, or runs one of the user's, prints nothing itself.
+    assert "--json" in result.output or "COMMAND [ARGS]..." in result.output or "-- COMMAND..." in result.output
 
 
 def test_datasets_are_listed_with_what_they_need(shell: Shell) -> None:
@@ -323,6 +324,20 @@ def test_a_new_spec_is_right_as_it_stands(tmp_path: Path, key: str) -> None:
     before = path.read_text()
     assert isinstance(runner.invoke(cli, ["new", key, str(path)]).exception, UsageError)
     assert path.read_text() == before
+
+
+def test_a_new_spec_says_where_secrets_may_be(tmp_path: Path) -> None:
+    for dataset in adapters.datasets().values():
+        asking = [feed.name for feed in dataset.feeds if feed.credentials]
+        text = new_spec(dataset)
+        assert ("  # secret: vault:iso/" in text) == bool(asking)
+        if asking:
+            text = text.replace("  # secret:", "  secret:").replace(
+                f"feed: {dataset.feed.name}\n", f"feed: {asking[0]}\n"
+            )
+            loaded = load_spec(spec(tmp_path, text), (), adapters.datasets())
+            chosen = loaded.chosen(dataset)
+            assert set(loaded.references(chosen)) == set(chosen.feed.credentials) != set()
 
 
 def test_a_new_spec_runs(shell: Shell, tmp_path: Path) -> None:

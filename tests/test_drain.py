@@ -39,7 +39,7 @@ from aurum_etl.sinks.kafka.topics import client_settings, topic_of
 from aurum_etl.sinks.memory import MemorySink
 from aurum_etl.spec import DrainSpec, IcebergSpec, KafkaSpec, MemorySpec, Quality, Spec, TimescaleSpec, default_sink
 from aurum_etl.watermarks import Store
-from tests.frames import DAY, rows, scope
+from tests.frames import DAY, rows, scope, with_variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -409,8 +409,8 @@ def test_a_drain_without_its_parts_says_what_is_missing(world: World) -> None:
     with pytest.raises(SpecError, match="no drain block"):
         drain(Spec(dataset="caiso_lmp"), world.settings, world.store, follow=False)
     with pytest.raises(SpecError, match="KAFKA_BOOTSTRAP_SERVERS is not set"):
-        drain(MEMORY, replace(world.settings, kafka={}), world.store, follow=False)
+        drain(MEMORY, with_variables(world.settings, KAFKA_BOOTSTRAP_SERVERS=""), world.store, follow=False)
     with pytest.raises(SpecError, match="SCHEMA_REGISTRY_URL is not set"):
-        drain(MEMORY, replace(world.settings, registry={}), world.store, follow=False)
+        drain(MEMORY, with_variables(world.settings, SCHEMA_REGISTRY_URL=""), world.store, follow=False)
     with pytest.raises(SinkUnavailable, match=r"there is no topic .*; a run with the sink kafka makes it"):
         drain(MEMORY, replace(world.settings, topic_prefix="none."), world.store, follow=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from aurum_etl.spec import Spec, load_spec
 from aurum_etl.watermarks import Store
 from aurum_etl.window import Window, market_day
 from tests import services
-from tests.frames import PACIFIC, spec
+from tests.frames import PACIFIC, spec, with_variables
 from tests.receipts import fill
 from tests.test_cli import Shell
 from tests.test_coverage import EVERYTHING, FIRST, NOW, days, receipt, window
@@ -270,7 +269,7 @@ def test_the_command_lists_gaps_and_says_so_in_its_code(
 
 def test_a_day_that_one_store_lost_is_found(settings: Settings, tmp_path: Path, database: str) -> None:
     """Receipts say done; one day's rows were deleted behind our back in the one, and all are there in the other."""
-    settings = replace(settings, timescale=database)
+    settings = with_variables(settings, TIMESCALE_CONNECTION=database)
     path = spec(tmp_path, "dataset: caiso_load\nsinks: [{kind: iceberg}, {kind: timescale}]\n")
     run(path, Flags(start=date(2026, 7, 14), end=date(2026, 7, 17)), settings)
     loaded = load_spec(path, (), adapters.datasets())

@@ -27,7 +27,7 @@ from aurum_etl.sinks.ledger import Held
 from aurum_etl.sinks.timescale import TimescaleSink
 from aurum_etl.spec import TimescaleSpec
 from aurum_etl.watermarks import Store
-from tests.frames import DAY, PACIFIC, scope, spec
+from tests.frames import DAY, PACIFIC, scope, spec, with_variables
 from tests.frames import rows as rows_of
 from tests.test_watermarks import another_process_holding
 
@@ -185,7 +185,7 @@ def test_a_record_that_another_process_holds_is_not_moved(
 def test_a_store_that_cannot_be_asked_leaves_the_record_as_it_is(settings: Settings, store: Store) -> None:
     store.path.parent.mkdir(parents=True, exist_ok=True)
     store.path.write_bytes(b"damaged")
-    gone = replace(settings, timescale="postgresql://nobody@127.0.0.1:1/x")
+    gone = with_variables(settings, TIMESCALE_CONNECTION="postgresql://nobody@127.0.0.1:1/x")
     with pytest.raises(SinkUnavailable):
         rebuild(gone, store)
     assert store.path.read_bytes() == b"damaged"
@@ -193,9 +193,9 @@ def test_a_store_that_cannot_be_asked_leaves_the_record_as_it_is(settings: Setti
 
 def test_stores_are_those_that_the_settings_name(settings: Settings, store: Store) -> None:
     assert named_stores(settings) == ("timescale",)
-    assert named_stores(replace(settings, catalog={"uri": "https://x"})) == ("iceberg", "timescale")
+    assert named_stores(with_variables(settings, AURUM_ICEBERG_URI="https://x")) == ("iceberg", "timescale")
     with pytest.raises(UsageError, match="no store is named"):
-        rebuild(replace(settings, timescale=None), store)
+        rebuild(with_variables(settings, TIMESCALE_CONNECTION=""), store)
     with pytest.raises(UsageError, match='"memory" is not one of iceberg, kafka, timescale'):
         rebuild(settings, store, ["memory"])
 

@@ -37,7 +37,7 @@ from aurum_etl.watermarks import Store
 from aurum_etl.watermarks.jobs import JobState, JobStatus
 from aurum_etl.window import Window, market_day
 from tests import services
-from tests.frames import DAY, PACIFIC, chunk, lmp_csv, spec, zip_of
+from tests.frames import DAY, PACIFIC, chunk, lmp_csv, spec, with_variables, zip_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def runs(tmp_path: Path, settings: Settings) -> Runs:
 @pytest.fixture
 def both(runs: Runs, database: str) -> Runs:
     """With a database beside Iceberg."""
-    runs.settings = replace(runs.settings, timescale=database)
+    runs.settings = with_variables(runs.settings, TIMESCALE_CONNECTION=database)
     return runs
 
 
@@ -219,7 +219,7 @@ def test_what_one_store_does_not_hold_is_loaded_into_both(both: Runs, loss: str)
 def test_another_database_is_filled(both: Runs, postgres: str) -> None:
     both(text=BOTH)
     with services.database(postgres) as elsewhere:
-        both.settings = replace(both.settings, timescale=elsewhere)
+        both.settings = with_variables(both.settings, TIMESCALE_CONNECTION=elsewhere)
         assert both(text=BOTH).unchanged_since is None
         with dbapi.connect(elsewhere) as connection, connection.cursor() as cursor:
             cursor.execute("select count(*) from iso_lmp")

@@ -18,7 +18,7 @@ from aurum_etl.runner import Flags, Report, perform, prepare, run
 from aurum_etl.simulator import Fault, Simulator
 from aurum_etl.sinks import timescale
 from aurum_etl.watermarks import Store
-from tests.frames import spec
+from tests.frames import spec, with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -320,7 +320,7 @@ def test_a_chunk_that_one_store_refused_is_completed_by_the_next_run(
     go: Callable[..., Report], settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Staged on both, committed in one: on record as such, and done again in both without doubling."""
-    settings = replace(settings, timescale=database)
+    settings = with_variables(settings, TIMESCALE_CONNECTION=database)
 
     def refuse(staged: timescale._Staged) -> Written:
         staged.discard()
@@ -344,7 +344,7 @@ def test_a_chunk_that_one_store_refused_is_completed_by_the_next_run(
 def test_what_one_store_does_not_take_in_is_in_none(
     go: Callable[..., Report], settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(settings, timescale=database)
+    settings = with_variables(settings, TIMESCALE_CONNECTION=database)
 
     def refuse(*_: object) -> None:
         raise SinkUnavailable("timescale: no room")

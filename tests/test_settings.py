@@ -63,5 +63,5 @@ def test_each_host_of_an_iso_has_a_variable_of_its_own() -> None:
 
 def test_credentials_are_read_and_never_shown() -> None:
     settings = read_settings({"PJM_API_KEY": "secret word", "ISONE_API_USERNAME": ""})
-    assert settings.credentials == {"PJM_API_KEY": "secret word"}
+    assert dict(settings.secrets) == {"PJM_API_KEY": "secret word"}
     assert "secret word" not in repr(settings)

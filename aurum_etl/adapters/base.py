@@ -12,6 +12,7 @@ from aurum_etl.chunk import Selection
 from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable, SpecError, TooLarge
 from aurum_etl.manners import NothingThere
 from aurum_etl.receipt import Finding, Origin, Severity
+from aurum_etl.secrets import Secrets
 from aurum_etl.telemetry import logger
 from aurum_etl.window import halves as halves_of
 
@@ -356,9 +357,11 @@ def demand_credentials(dataset: Dataset, credentials: Mapping[str, str], access:
     if missing:
         others = [feed.name for feed in dataset.feeds if not feed.credentials]
         way_out = f"; source.feed: {' or '.join(others)} needs none" if others else ""
+        places = {credentials.find(name).place for name in missing} if isinstance(credentials, Secrets) else set()
+        looked = "".join(f"; {each}" for each in sorted(places) if "vault" in each.lower())
         raise SpecError(
             f"{', '.join(missing)}: not set, and feed {dataset.feed.name} of {dataset.key} cannot be asked without: "
-            f"{access}{way_out}; --sim brings its own"
+            f"{access}{way_out}; --sim brings its own{looked}"
         )
 
 

@@ -18,6 +18,7 @@ from aurum_etl.cli.archive import archive
 from aurum_etl.cli.backfill import backfill
 from aurum_etl.cli.base import (
     EXIT_CODES,
+    USERS_UMASK,
     console_of,
     leave,
     receipt_document,
@@ -31,6 +32,7 @@ from aurum_etl.cli.base import (
 from aurum_etl.cli.health import health
 from aurum_etl.cli.look import coverage, gaps
 from aurum_etl.cli.quota import quota
+from aurum_etl.cli.secrets import secrets
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
 from aurum_etl.market import Iso
@@ -60,6 +62,8 @@ def cli(context: click.Context, log_level: str) -> None:
     AURUM_<ISO>_BASE points runs at another address of that ISO.
     """
     context.obj = log_level
+    # Whatever is made, is made for its owner alone.
+    context.meta[USERS_UMASK] = os.umask(0o077)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -580,15 +584,13 @@ def simulate(
         threading.Event().wait()
 
 
-for _command in (archive, backfill, coverage, gaps, health, quota, store):
+for _command in (archive, backfill, coverage, gaps, health, quota, secrets, store):
     cli.add_command(_command)
 
 
 def main() -> None:
     """Entry point: every error in one line, every kind of it with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
-    # Whatever is made, is made for its owner alone.
-    os.umask(0o077)
     as_json = "--json" in sys.argv
     try:
         sys.exit(cli.main(standalone_mode=False, prog_name="aurum-etl"))

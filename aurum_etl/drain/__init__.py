@@ -101,6 +101,7 @@ def drain(
     """
     if spec.drain is None:
         raise SpecError("the spec has no drain block; it says which stores are fed: drain: {sinks: [{kind: iceberg}]}")
+    settings = settings.referring(spec.references(spec.chosen(adapters.dataset(spec.dataset))))
     if "bootstrap.servers" not in settings.kafka:
         raise SpecError("KAFKA_BOOTSTRAP_SERVERS is not set; it names the brokers, such as localhost:9092")
     dataset = adapters.dataset(spec.dataset)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from aurum_etl.secrets import Reference
     from aurum_etl.settings import Settings
+    from aurum_etl.spec import Spec
 
 __all__ = ["Kind", "Probe", "State", "exit_code", "probe"]
 
@@ -44,6 +46,7 @@ def probe(
     Raises: SpecError if a spec or a setting cannot be read; UsageError if a name of `only` is none.
     """
     loaded = [load_spec(path, (), adapters.datasets()) for path in specs]
+    settings = settings.referring(_references(loaded))
     checks = [
         *machine.checks(settings, demanded=bool(loaded)),
         *stores.checks(settings, loaded),
@@ -55,6 +58,21 @@ def probe(
             raise UsageError(f'--only: "{name}" is not one of {listed(names, name)}')
     chosen = [each for each in checks if not only or any(_means(name, each.name) for name in only)]
     return made(chosen, timeout_seconds, settings)
+
+
+def _references(specs: Sequence[Spec]) -> dict[str, Reference]:
+    """Where the specs say that secrets are.
+
+    Raises: UsageError if they disagree.
+    """
+    found: dict[str, Reference] = {}
+    for spec in specs:
+        for name, reference in spec.references(spec.chosen(adapters.dataset(spec.dataset))).items():
+            if (other := found.setdefault(name, reference)) != reference:
+                raise UsageError(
+                    f"the specs have {name} at {other} and at {reference}: look at them one after the other"
+                )
+    return found
 
 
 def _means(name: str, found: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, AurumError
+from aurum_etl.secrets import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -205,7 +206,11 @@ def one_line(text: str, secrets: Sequence[str]) -> str:
 
 def _secrets(settings: Settings) -> list[str]:
     """All that the settings hold and nobody may see, in any spelling, the longest first: one may be part of another."""
-    found = [key.strip() for value in settings.credentials.values() for key in (value, *value.split(","))]
+    found = [
+        key.strip()
+        for value in [settings.environment[name] for name in SECRETS if settings.environment.get(name)]
+        for key in (value, *value.split(","))
+    ]
     found += [settings.kafka.get(name, "") for name in ("sasl.password", "ssl.key.password")]
     for pair in (settings.registry.get("basic.auth.user.info", ""), settings.catalog.get("credential", "")):
         found += [pair, pair.partition(":")[2]]
@@ -216,7 +221,7 @@ def _secrets(settings: Settings) -> list[str]:
         settings.catalog.get("uri"),
         settings.catalog.get("s3.endpoint"),
         settings.registry.get("url"),
-        settings.vault,
+        settings.vault.address if settings.vault else None,
         *settings.bases.values(),
     ]
     for address in filter(None, addresses):

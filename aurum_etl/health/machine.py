@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aurum_etl.health.base import Watch
+    from aurum_etl.secrets.access import VaultAccess
     from aurum_etl.settings import Settings
 
 _MEBIBYTE = 1024 * 1024
@@ -108,23 +109,24 @@ def _record(path: Path, watch: Watch) -> str:
 
 
 def _vault_check(settings: Settings) -> Check:
-    address = settings.vault
+    access = settings.vault
+    address = access.address if access else ""
     check = Check(
         "vault",
         Kind.MACHINE,
         f"GET {address or 'VAULT_ADDR'}/v1/sys/health",
-        lambda watch: _vault(address or "", settings.vault_ca, watch),
+        lambda watch: _vault(access, watch) if access else "",
         "check that Vault runs, and where VAULT_ADDR points",
         ("hvac",),
     )
-    if address is not None:
+    if access is not None:
         return check
     return unnamed(
         check, State.NOT_CONFIGURED, "VAULT_ADDR is not set; it names a Vault, such as http://127.0.0.1:8200"
     )
 
 
-def _vault(address: str, ca: str | None, watch: Watch) -> str:
+def _vault(access: VaultAccess, watch: Watch) -> str:
     """Whether it is initialized and unsealed, which it tells anybody: no token is sent.
 
     Raises: AurumError if it is neither, or does not answer.
@@ -132,7 +134,9 @@ def _vault(address: str, ca: str | None, watch: Watch) -> str:
     import hvac
     import requests
 
-    client = hvac.Client(url=address, token="", verify=ca or True, timeout=watch.within_seconds)
+    client = hvac.Client(
+        url=access.address, token="", verify=access.verify and (access.ca or True), timeout=watch.within_seconds
+    )
     try:
         # With each of its statuses as 200, it says in one form how it is.
         told = client.sys.read_health_status(

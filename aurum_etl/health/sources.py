@@ -15,6 +15,7 @@ from aurum_etl.errors import (
     AurumError,
     NoData,
     QuotaSpent,
+    SecretError,
     SourceChanged,
     SourceError,
     SourceUnavailable,
@@ -25,8 +26,8 @@ from aurum_etl.health.base import Check, Found, Kind, State, known
 from aurum_etl.manners import NothingThere
 from aurum_etl.quota import LIVE, BreakerState
 from aurum_etl.runner import Flags, fit_out
-from aurum_etl.spec import QuotaSpec, Spec
 from aurum_etl.spec import Source as Asking
+from aurum_etl.spec import Spec
 from aurum_etl.window import market_day
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def checks(settings: Settings, specs: Sequence[Spec], breakers: Sequence[HostBre
     """A check for each host and key, or for those that the specs need; where there are breakers, none of them asks."""
     if not specs:
         return [
-            _check(settings, adapter, trial, QuotaSpec(), State.NOT_CONFIGURED, breakers)
+            _check(settings, adapter, trial, Spec(dataset=trial.dataset.key), State.NOT_CONFIGURED, breakers)
             for adapter in adapters.adapters()
             for trial in adapter.trials
         ]
@@ -57,7 +58,7 @@ def checks(settings: Settings, specs: Sequence[Spec], breakers: Sequence[HostBre
     for spec in specs:
         adapter = adapters.adapter(adapters.dataset(spec.dataset).iso)
         for trial in trials_of(spec, adapter):
-            check = _check(settings, adapter, trial, spec.quota, State.FAILED, breakers)
+            check = _check(settings, adapter, trial, spec, State.FAILED, breakers)
             found.setdefault(check.name, check)
     return list(found.values())
 
@@ -79,7 +80,7 @@ def _check(
     settings: Settings,
     adapter: Adapter,
     trial: Trial,
-    quota: QuotaSpec,
+    spec: Spec,
     missing: State,
     breakers: Sequence[HostBreaker] | None,
 ) -> Check:
@@ -87,7 +88,7 @@ def _check(
     request, dataset = trial.request, trial.dataset
     base = settings.addresses(adapter.iso, adapter.bases)[request.host]
     query = f"?{urlencode(request.query, safe=',:/')}" if request.query else ""
-    asking = Asking(feed=dataset.feed.name, attempts=1)
+    asking = Asking(feed=dataset.feed.name, attempts=1, secret=spec.source.secret)
     sent = f"{request.method} {base}/{request.path}{query}"
     check = partial(
         Check,
@@ -98,8 +99,8 @@ def _check(
         ),
     )
     try:
-        equipment = fit_out(Spec(dataset=dataset.key, source=asking, quota=quota), Flags(), settings).equipment
-    except SpecError as error:
+        equipment = fit_out(Spec(dataset=dataset.key, source=asking, quota=spec.quota), Flags(), settings).equipment
+    except (SpecError, SecretError) as error:
         return check(asked=sent, look=known(Found(missing, str(error))))
     if breakers is not None:
         host = equipment.hosts[request.host]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import SinkUnavailable
-from aurum_etl.health.base import Check, Kind, State, unnamed
+from aurum_etl.health.base import Check, Found, Kind, State, unnamed
 from aurum_etl.market import Iso
 from aurum_etl.spec import KafkaSpec
 
@@ -59,25 +58,23 @@ def _needed(spec: Spec) -> set[str]:
 
 
 def _timescale_check(settings: Settings, missing: State) -> Check:
-    dsn = settings.timescale
-    check = Check(
+    return Check(
         "timescale",
         Kind.STORE,
         "connect where TIMESCALE_CONNECTION points, ask, make a table and take it back",
-        lambda watch: _timescale(dsn or "", watch),
+        lambda watch: _timescale(settings, missing, watch),
         "check that the server is not stuck, and where TIMESCALE_CONNECTION points",
         ("adbc_driver_postgresql.dbapi",),
     )
-    if dsn is not None:
-        return check
-    return unnamed(
-        check,
-        missing,
-        "TIMESCALE_CONNECTION is not set; it names the database, such as postgresql://localhost:5432/energy",
-    )
 
 
-def _timescale(dsn: str, watch: Watch) -> str:
+def _timescale(settings: Settings, missing: State, watch: Watch) -> Found | str:
+    dsn = settings.timescale
+    if dsn is None:
+        return Found(
+            missing,
+            "TIMESCALE_CONNECTION is not set; it names the database, such as postgresql://localhost:5432/energy",
+        )
     from adbc_driver_manager.dbapi import Error
     from adbc_driver_postgresql import dbapi
 
@@ -104,7 +101,7 @@ def _timescale(dsn: str, watch: Watch) -> str:
 
 
 def _iceberg_check(settings: Settings) -> Check:
-    where = settings.catalog.get("uri") or settings.home / "catalog.db"
+    where = settings.environment.get("AURUM_ICEBERG_URI") or settings.home / "catalog.db"
     return Check(
         "iceberg",
         Kind.STORE,
@@ -126,7 +123,7 @@ def _iceberg(settings: Settings, watch: Watch) -> str:
     seconds = str(watch.within_seconds)
     limits = {"s3.connect-timeout": seconds, "s3.request-timeout": seconds}
     try:
-        catalog = open_catalog(replace(settings, catalog={**limits, **settings.catalog}))
+        catalog = open_catalog(settings, limits)
         try:
             place = _place(catalog)
             if place is None:
@@ -173,7 +170,7 @@ def _prove(io: FileIO, location: str) -> None:
 
 
 def _kafka_check(settings: Settings, missing: State) -> Check:
-    brokers = settings.kafka.get("bootstrap.servers")
+    brokers = settings.environment.get("KAFKA_BOOTSTRAP_SERVERS")
     check = Check(
         "kafka",
         Kind.STORE,
@@ -182,7 +179,7 @@ def _kafka_check(settings: Settings, missing: State) -> Check:
         "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
         ("confluent_kafka.admin",),
     )
-    if brokers is not None:
+    if brokers:
         return check
     return unnamed(check, missing, "KAFKA_BOOTSTRAP_SERVERS is not set; it names the brokers, such as localhost:9092")
 
@@ -206,7 +203,7 @@ def _kafka(settings: Settings, watch: Watch) -> str:
 
 
 def _registry_check(settings: Settings, missing: State) -> Check:
-    address = settings.registry.get("url")
+    address = settings.environment.get("SCHEMA_REGISTRY_URL")
     check = Check(
         "registry",
         Kind.STORE,
@@ -215,7 +212,7 @@ def _registry_check(settings: Settings, missing: State) -> Check:
         "check that the schema registry runs, and where SCHEMA_REGISTRY_URL points",
         ("confluent_kafka.schema_registry",),
     )
-    if address is not None:
+    if address:
         return check
     return unnamed(
         check, missing, "SCHEMA_REGISTRY_URL is not set; it names the registry, such as http://localhost:8081"

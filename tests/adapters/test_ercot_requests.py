@@ -21,6 +21,7 @@ from aurum_etl.archive import Archive
 from aurum_etl.download import QUICK, Replay
 from aurum_etl.errors import (
     AccessDenied,
+    SecretError,
     SourceChanged,
     SourceUnavailable,
     SourceUnreachable,
@@ -340,7 +341,10 @@ def test_what_needs_an_account_says_so_before_it_asks(of: Dataset) -> None:
             demand_credentials(chosen, some, ERCOT.manners.access)
         assert KEY not in str(caught.value)
         demand_credentials(chosen, CREDENTIALS, ERCOT.manners.access)
-        assert ERCOT.auth(chosen, some, {"LOGIN": "x"}) is None
+        login = ERCOT.auth(chosen, some, {"LOGIN": "http://127.0.0.1:9"})
+        assert login
+        with httpx.Client(auth=login) as client, pytest.raises(SecretError, match=r"^ERCOT_API_PASSWORD:"):
+            client.get("http://127.0.0.1:9/rows")
 
 
 def test_the_login_can_be_pointed_elsewhere() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from aurum_etl.runner import Flags, Report, run
 from aurum_etl.simulator import Fault, Simulator
 from tests.adapters import loopback
 from tests.adapters.test_isone import dataset, hourly, price, table, week
-from tests.frames import chunk, spec
+from tests.frames import chunk, spec, with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +178,7 @@ def go(tmp_path: Path, settings: Settings) -> Callable[..., Report]:
 def test_a_wrong_name_is_refused_and_not_told(
     go: Callable[..., Report], settings: Settings, simulator: Simulator
 ) -> None:
-    report = go("isone_genmix", where=replace(settings, credentials=KEYS))
+    report = go("isone_genmix", where=with_variables(settings, **KEYS))
     error = str(report.receipts[0].error)
     assert error.startswith("AccessDenied: ")
     assert "secret word" not in error
@@ -195,7 +194,7 @@ def test_the_website_and_the_services_bring_the_same_rows(
     for feed in {"isone_lmp": ("csv", "api"), "isone_lmp_rt60": ("final", "api")}[key]:
         of = dataset(key, feed)
         bases = settings.addresses(of.iso, ISONE.bases)
-        found = loopback.fetched(ISONE, of, chunk(of, day), bases, tmp_path / feed, settings.credentials)
+        found = loopback.fetched(ISONE, of, chunk(of, day), bases, tmp_path / feed, settings.secrets)
         frames.append(normalized_of(found, of).frame)
     assert len(frames[0]) == 90 * {3: 23, 7: 24, 11: 25}[day.month]
     assert frames[0].equals(frames[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +22,7 @@ from aurum_etl.runner import Flags, Report, run
 from aurum_etl.settings import read_settings
 from aurum_etl.simulator import Fault, Simulator
 from aurum_etl.validate import validate
-from tests.frames import chunk, spec
+from tests.frames import chunk, spec, with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -318,7 +317,7 @@ def go(tmp_path: Path, settings: Settings) -> Callable[..., Report]:
 
 
 def test_a_missing_key_is_told_before_anything_is_asked(go: Callable[..., Report], settings: Settings) -> None:
-    without = replace(settings, credentials={})
+    without = with_variables(settings, PJM_API_KEY="")
     with pytest.raises(SpecError, match=r"PJM_API_KEY: not set.*apiportal\.pjm\.com.*--sim brings its own"):
         go("pjm_lmp", where=without)
     with pytest.raises(SpecError, match="PJM_API_KEY"):
@@ -328,7 +327,7 @@ def test_a_missing_key_is_told_before_anything_is_asked(go: Callable[..., Report
 def test_a_wrong_key_is_refused_and_not_told(
     go: Callable[..., Report], settings: Settings, simulator: Simulator
 ) -> None:
-    report = go("pjm_lmp", where=replace(settings, credentials={"PJM_API_KEY": "wrong-key"}))
+    report = go("pjm_lmp", where=with_variables(settings, PJM_API_KEY="wrong-key"))
     error = str(report.receipts[0].error)
     assert error.startswith("AccessDenied: ")
     assert "PJM_API_KEY" in error

@@ -92,7 +92,7 @@ def asking(dataset: Dataset, simulator: Simulator, folder: Path, max_bytes: int 
         adapter,
         dataset,
         bases,
-        settings.credentials,
+        settings.secrets,
         ledger=ledger_of(settings),
         archive=folder / "archive",
         patience=replace(QUICK, attempts=2, first_wait_seconds=0.01, longest_wait_seconds=0.02),

@@ -34,7 +34,7 @@ from aurum_etl.simulator import Fault, Simulator
 from aurum_etl.sinks import iceberg
 from aurum_etl.watermarks import Store
 from aurum_etl.watermarks.jobs import ChunkState, JobStatus, jobs_of
-from tests.frames import spec
+from tests.frames import spec, with_variables
 from tests.test_runner import ask
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def test_workers_do_what_one_process_does(
     work: Work, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIMESCALE_CONNECTION", database)
-    here = Work(replace(work.settings, home=tmp_path / "here", timescale=database), tmp_path)
+    here = Work(replace(with_variables(work.settings, TIMESCALE_CONNECTION=database), home=tmp_path / "here"), tmp_path)
     assert here.do(Place(), BOTH)[0] is Ending.FINISHED
     # The driver does not know where the database is: its workers do.
     ending, status = work.do(OURS, BOTH)
@@ -225,7 +225,7 @@ def test_workers_recognize_what_is_in_every_store_and_load_what_is_not(
     work: Work, database: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIMESCALE_CONNECTION", database)
-    work.settings = replace(work.settings, timescale=database)
+    work.settings = with_variables(work.settings, TIMESCALE_CONNECTION=database)
     assert work.do(OURS, BOTH)[0] is Ending.FINISHED
     with dbapi.connect(database) as connection, connection.cursor() as cursor:
         cursor.execute("delete from iso_lmp_fact where operating_date = '2026-07-03'")
@@ -259,7 +259,7 @@ def test_a_chunk_that_the_driver_cannot_commit_failed_and_tells_who_took_it(
     assert work.rows() == []
     assert not list((work.settings.home / "warehouse").rglob("*.parquet"))
     # The next run completes it in both, without doubling, wherever it works.
-    here = replace(work, settings=replace(work.settings, timescale=database))
+    here = replace(work, settings=with_variables(work.settings, TIMESCALE_CONNECTION=database))
     _, status = here.do(Place(), BOTH, replace(FLAGS, end=date(2026, 7, 3)))
     assert status.counts == {ChunkState.DONE: 2}
     assert (len(work.rows()), counted(database)) == (96, (96, 96))
@@ -426,7 +426,7 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_words_and_another_cluster_goes
 
 def test_no_secret_and_no_connection_travels(work: Work) -> None:
     secret = "not-to-be-sent"
-    settings = replace(work.settings, timescale=f"postgresql://u:{secret}@h/d", credentials={"PJM_API_KEY": secret})
+    settings = with_variables(work.settings, TIMESCALE_CONNECTION=f"postgresql://u:{secret}@h/d", PJM_API_KEY=secret)
     prepared = reload.planned(spec(work.folder, TEXT), FLAGS, Reload(), settings)
     job = worker.Job("job", prepared.equipment, str(settings.home), None)
     sent = pickle.dumps((job, prepared.plan.chunks[0].chunk))

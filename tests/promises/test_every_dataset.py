@@ -58,7 +58,7 @@ def load(
     workshop = Workshop(adapter, dataset, Origin.SIMULATOR, (sink,), Quarantine(folder / "q"), 0.0, 10**9)
     chunk = Chunk(dataset.key, Selection(ALL), market_day(day, dataset.timezone))
     with downloading(
-        adapter, dataset, bases, settings.credentials, ledger=ledger_of(settings), archive=folder / "archive"
+        adapter, dataset, bases, settings.secrets, ledger=ledger_of(settings), archive=folder / "archive"
     ) as source:
         if dataset.is_of_now:
             chunk = replace(chunk, window=market_day(today(dataset), dataset.timezone))

@@ -142,7 +142,7 @@ class Ercot(Adapter):
         """Token and key, for the public API alone."""
         from aurum_etl.adapters.ercot.login import Login
 
-        if not set(dataset.feed.credentials) <= set(credentials) or not dataset.feed.credentials:
+        if not dataset.feed.credentials:
             return None
         return Login(bases[asking.LOGIN], asking.LOGIN, self.iso.base_variable(asking.LOGIN), credentials)
 

@@ -45,7 +45,7 @@ class Login(GatedAuth):
         self._base = base
         self._host = host
         self._variable = variable
-        self._username, self._password, self._key = (credentials[name] for name in CREDENTIALS)
+        super().__init__(credentials, CREDENTIALS)
         self._now = now
         self._token = ""
         self._renew_at = 0.0
@@ -64,16 +64,17 @@ class Login(GatedAuth):
 
     def _signed(self, request: httpx.Request) -> httpx.Request:
         request.headers["Authorization"] = f"Bearer {self._token}"
-        request.headers[HEADER] = self._key
+        _, _, request.headers[HEADER] = self.secrets()
         return request
 
     def _fetch(self) -> None:
         """A new token. What is sent and what comes are secrets, so that nothing of them is logged or archived."""
         self._token = ""
+        username, password, _ = self.secrets()
         form = {
             "grant_type": "password",
-            "username": self._username,
-            "password": self._password,
+            "username": username,
+            "password": password,
             "response_type": "id_token",
             "scope": f"openid {_CLIENT} offline_access",
             "client_id": _CLIENT,
@@ -117,7 +118,7 @@ class Login(GatedAuth):
         raise SourceChanged(f"{message}: expected id_token; found {', '.join(map(str, told)) or 'no json object'}")
 
     def _without_secrets(self, words: str) -> str:
-        for secret in (self._password, self._username):
+        for secret in self.secrets()[:2]:
             words = words.replace(secret, "…")
         return " ".join(words.split())[:300]
 

@@ -120,9 +120,9 @@ class Isone(Adapter):
         """Name and password, for the web services alone."""
         if not dataset.feed.credentials:
             return None
-        import httpx
+        from aurum_etl.adapters.access import NameAndPassword
 
-        return httpx.BasicAuth(*(credentials[variable] for variable in dataset.feed.credentials))
+        return NameAndPassword(credentials, dataset.feed.credentials)
 
     def batches(self, report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
         """Published columns, by the report's form."""

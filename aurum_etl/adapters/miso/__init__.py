@@ -164,8 +164,7 @@ class Miso(Adapter):
             return None
         from aurum_etl.adapters.access import SubscriptionKey
 
-        (variable,) = dataset.feed.credentials
-        return SubscriptionKey(credentials[variable])
+        return SubscriptionKey(credentials, dataset.feed.credentials)
 
     def batches(self, report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
         """Published columns, by the report's form."""

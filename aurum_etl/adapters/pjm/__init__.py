@@ -113,15 +113,14 @@ class Pjm(Adapter):
 
     def auth(
         self,
-        dataset: Dataset,  # noqa: ARG002 - the promise has them
+        dataset: Dataset,
         credentials: Mapping[str, str],
         bases: Mapping[str, str],  # noqa: ARG002
     ) -> httpx.Auth | None:
         """The subscription key."""
         from aurum_etl.adapters.access import SubscriptionKey
 
-        (variable,) = dataminer.CREDENTIALS
-        return SubscriptionKey(credentials[variable]) if variable in credentials else None
+        return SubscriptionKey(credentials, dataset.feed.credentials) if dataset.feed.credentials else None
 
     def batches(self, report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.RecordBatch]:
         """One batch per page, or per file."""

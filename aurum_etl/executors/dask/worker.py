@@ -109,7 +109,8 @@ class _Bench:
         if job.manner is not None and telemetry.manner() is None:
             level, as_json = job.manner
             telemetry.configure(level, as_json=as_json)
-        equipment, settings = job.equipment, read_settings(home=Path(job.home))
+        equipment = job.equipment
+        settings = read_settings(home=Path(job.home)).referring(equipment.spec.references(equipment.dataset))
         self.turns = turns = AskedFor(job.name, worker)
         stores, handing = for_a_worker(undo.enter_context(made.opened(equipment, settings)))
         source = undo.enter_context(made.source(equipment, settings, turns, self.stop))

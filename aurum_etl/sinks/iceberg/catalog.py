@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from aurum_etl.contracts import ColumnType
 from aurum_etl.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyiceberg.catalog import Catalog
     from pyiceberg.schema import Schema
 
@@ -54,12 +57,14 @@ _ADVICE_BY_WORD = {
 """The same by words of the error, for stores that have no numbers."""
 
 
-def open_catalog(settings: Settings) -> Catalog:
-    """The catalog that the settings name: SQLite under home, a PostgreSQL database, or a REST catalog.
+def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyType({})) -> Catalog:
+    """The catalog that the settings name: SQLite under home, a PostgreSQL database, or a REST catalog; `limits` are properties
+    of its storage that the settings leave open.
 
     Raises: SpecError if `AURUM_ICEBERG_URI` is none of them, or a part that it needs is missing.
     """
-    properties = dict(settings.catalog)
+    named = settings.catalog
+    properties = {**limits, **named}
     uri = properties.pop("uri", "")
     scheme = urlsplit(uri).scheme
     properties.setdefault("warehouse", str(settings.home / "warehouse"))
@@ -74,7 +79,7 @@ def open_catalog(settings: Settings) -> Catalog:
     elif scheme in ("http", "https"):
         from pyiceberg.catalog.rest import RestCatalog
 
-        if "warehouse" not in settings.catalog:
+        if "warehouse" not in named:
             properties.pop("warehouse")  # such a catalog has one of its own
         # The server removes old metadata; the library tries it again, and warns each time.
         logging.getLogger("pyiceberg.catalog").setLevel(logging.ERROR)
