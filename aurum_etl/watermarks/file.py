@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from aurum_etl import database
 from aurum_etl.errors import RecordUnreadable, WatermarkError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class StoreFile:
         import duckdb
 
         memory = not create and not self.path.exists()
-        connection = duckdb.connect() if memory else self._opened()
+        connection = database.connect() if memory else self._opened()
         try:
             connection.execute("set timezone = 'UTC'")
             connection.begin()
@@ -173,7 +174,7 @@ class StoreFile:
             reraise=True,
         )
         try:
-            connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(self.path))
+            connection: duckdb.DuckDBPyConnection = retrying(database.connect, str(self.path))
         except duckdb.Error as error:
             if _is_held(error):
                 raise WatermarkError(

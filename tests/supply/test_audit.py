@@ -216,7 +216,7 @@ def test_osv_that_does_not_answer_is_no_good_news(
 ) -> None:
     with server(say, path_of) as (base, _):
         answer = advisories_by_uv(pins, project(tmp_path, base), "--service-url", f"{base}/")
-    assert (answer.pins, answer.advisories, answer.unasked.keys()) == (set(), [], set(pins))
+    assert (answer.pins, answer.advisories, set(answer.unasked)) == (set(), [], set(pins))
     assert re.search(reason, answer.unasked[CLICK]), answer.unasked[CLICK]
 
 
@@ -324,7 +324,7 @@ def test_the_age_of_a_pin_is_that_of_its_first_file() -> None:
 def test_a_registry_that_does_not_list_files_is_told(page: Said | object) -> None:
     with server(serving({"/simple/click/": page}), path_of) as (base, _):
         standing = standing_of([CLICK], f"{base}/simple")
-    assert (standing.wrong, standing.unasked.keys()) == ([], {CLICK})
+    assert (standing.wrong, set(standing.unasked)) == ([], {CLICK})
 
 
 def told_by(**fields: str) -> PackageMetadata:

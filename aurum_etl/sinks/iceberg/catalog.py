@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from aurum_etl.contracts import ColumnType
 from aurum_etl.errors import SpecError
+from aurum_etl.sinks.iceberg.sealed import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,7 @@ def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyTyp
             properties.pop("warehouse")  # such a catalog has one of its own
         # The server removes old metadata; the library tries it again, and warns each time.
         logging.getLogger("pyiceberg.catalog").setLevel(logging.ERROR)
-        return RestCatalog(CATALOG, uri=uri, **properties)
+        return sealed(RestCatalog)(CATALOG, uri=uri, **properties)
     elif scheme in ("postgresql", "postgres"):
         uri = _with_driver(uri)
     else:
@@ -92,7 +93,7 @@ def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyTyp
         )
     from pyiceberg.catalog.sql import SqlCatalog
 
-    return SqlCatalog(CATALOG, uri=uri, **properties)
+    return sealed(SqlCatalog)(CATALOG, uri=uri, **properties)
 
 
 def _with_driver(uri: str) -> str:
