@@ -22,7 +22,7 @@ from aurum_etl.contracts import LINEAGE
 from aurum_etl.drain.decoder import Decoder
 from aurum_etl.drain.group import ERROR_TOPIC, DeadLetters, Election
 from aurum_etl.drain.reading import Reading, ends_of
-from aurum_etl.errors import Overtaken, SinkError, SpecError, listed
+from aurum_etl.errors import Overtaken, SecretError, SinkError, SpecError, in_words, listed
 from aurum_etl.normalize import Normalized
 from aurum_etl.pipeline import Workshop, load_chunk
 from aurum_etl.quarantine import REJECTED_SCHEMA, Quarantine
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 __all__ = ["ERROR_TOPIC", "Tally", "drain", "drain_into"]
 
 _POLL_SECONDS = 0.25
+_MOST_LOST = 1_000_000
+"""Of a chunk that lacks more messages nothing is loaded, whatever share of it that is: each is a row of the quarantine."""
 _FAILURES = 5
 """So often in a row a store may fail before the drain gives up."""
 
@@ -148,8 +150,9 @@ class _Drain:
         self._settings = settings
         self._store = store
         self._stores = stores
+        self._dataset = dataset
         self._topic = topic_of(dataset.iso, dataset.contract, block.encoding, settings.topic_prefix)
-        self._decoder = Decoder(dataset.contract, settings.registry, avro=block.encoding == "avro")
+        self._decoder = Decoder(dataset.contract, settings, avro=block.encoding == "avro")
         self._quarantine = Quarantine(settings.private_folder("quarantine"))
         self._seen = seen
         self._tally = Tally(self._topic)
@@ -164,24 +167,24 @@ class _Drain:
         stack.callback(letters.close)
         failures, done = 0, 0
         while True:
-            if not election.holds(_POLL_SECONDS):
-                # Somebody else reads; without --follow this one only waits until they are through.
-                if not follow and self._reached(ends):
-                    return self._tally
-                continue
             try:
+                if not election.holds(_POLL_SECONDS):
+                    # Somebody else reads; without --follow this one only waits until they are through.
+                    if not follow and self._reached(ends):
+                        return self._tally
+                    continue
                 with Reading(self._settings, self._topic, self._begin(), self._decoder) as reading:
                     self._read(reading, election, letters, None if follow else ends)
                 if not follow and election.holds(0):
                     return self._tally
             except Overtaken as error:
                 logger().warning("drain.overtaken", topic=self._topic, told=str(error))
-            except SinkError as error:
+            except (SinkError, SecretError) as error:
                 failures = failures + 1 if len(self._tally.receipts) == done else 1
                 done = len(self._tally.receipts)
                 if not error.retryable or failures >= _FAILURES:
                     raise
-                logger().warning("drain.retries", topic=self._topic, error=f"{type(error).__name__}: {error}")
+                logger().warning("drain.retries", topic=self._topic, error=in_words(error))
                 time.sleep(min(0.2 * 2**failures, 5))
 
     def _participants(self) -> dict[str, Positioned]:
@@ -240,9 +243,16 @@ class _Drain:
             known = listed(adapters.datasets(), chunk.dataset)
             return _without_rows(marker, Outcome.FAILED, f"SourceChanged: {chunk.dataset} is not one of {known}")
         dataset = adapters.dataset(chunk.dataset)
+        if (dataset.iso, dataset.contract) != (self._dataset.iso, self._dataset.contract):
+            # Whoever may write to one topic has no say in what is on another.
+            told_ = f"SourceChanged: {chunk.dataset} is not of the kind and ISO of {self._topic}"
+            return _without_rows(marker, Outcome.FAILED, told_)
         if not any(marker.parts.values()):
             return _load_nothing(marker, dataset, stores)
         lost = whole.lost
+        if lost > _MOST_LOST:
+            told_ = f"SourceChanged: {lost:,} of {sum(marker.parts.values()):,} messages could not be read"
+            return _without_rows(marker, Outcome.FAILED, told_)
         unplaced = pl.DataFrame(schema=REJECTED_SCHEMA)
         if lost:
             told_ = f"{lost} of {sum(marker.parts.values())} messages could not be read; see {ERROR_TOPIC}"
@@ -268,7 +278,7 @@ class _Drain:
             workshop,
             Normalized(frame, unplaced, len(frame) + lost),
             ingested_at=marker.ingested_at,
-            raising=(SinkError,),
+            raising=(SinkError, SecretError),
         )
 
     def _advance(self, reading: Reading) -> None:

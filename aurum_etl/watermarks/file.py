@@ -127,20 +127,21 @@ class StoreFile:
             yield connection
 
     @contextmanager
-    def transaction(self, *, create: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self, *, create: bool = True, write: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection for one transaction; without `create`, an empty store in memory stands for a file that is not there.
+        Without `write` the file is opened for reading alone, unless it has to become one of this version first.
 
         Raises: WatermarkError if the file cannot be had, or is none of ours.
         """
-        with _ALONE[self.path.absolute()], self._transaction(create=create) as connection:
+        with _ALONE[self.path.absolute()], self._transaction(create=create, write=write) as connection:
             yield connection
 
     @contextmanager
-    def _transaction(self, *, create: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, *, create: bool, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
         memory = not create and not self.path.exists()
-        connection = database.connect() if memory else self._opened()
+        connection = database.connect() if memory else self._opened(write=write)
         try:
             connection.execute("set timezone = 'UTC'")
             connection.begin()
@@ -156,7 +157,7 @@ class StoreFile:
         finally:
             connection.close()
 
-    def _opened(self) -> duckdb.DuckDBPyConnection:
+    def _opened(self, *, write: bool) -> duckdb.DuckDBPyConnection:
         """A connection to the file; waits for another process to let go of it."""
         import duckdb
         import tenacity
@@ -174,7 +175,10 @@ class StoreFile:
             reraise=True,
         )
         try:
-            connection: duckdb.DuckDBPyConnection = retrying(database.connect, str(self.path))
+            connection: duckdb.DuckDBPyConnection = retrying(database.connect, str(self.path), read_only=not write)
+            if not write and not _is_of_this_version(connection):
+                connection.close()
+                return self._opened(write=True)
         except duckdb.Error as error:
             if _is_held(error):
                 raise WatermarkError(
@@ -235,6 +239,16 @@ class StoreFile:
         except OSError as error:
             raise WatermarkError(f"{self.path}: cannot be moved to {moved.name}: {error.strerror}") from error
         return moved
+
+
+def _is_of_this_version(connection: duckdb.DuckDBPyConnection) -> bool:
+    import duckdb
+
+    try:
+        found = connection.execute("select application, version from meta").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return False
+    return found == [("aurum_etl", SCHEMA_VERSION)]
 
 
 def _is_held(error: BaseException) -> bool:

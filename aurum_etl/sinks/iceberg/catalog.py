@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aurum_etl.contracts import ColumnType
-from aurum_etl.errors import SpecError
+from aurum_etl.errors import SpecError, in_words
 from aurum_etl.sinks.iceberg.sealed import sealed
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ _ADVICE_BY_WORD = {
     "Unauthorized": "check AURUM_ICEBERG_TOKEN or AURUM_ICEBERG_CREDENTIAL",
 }
 """The same by words of the error, for stores that have no numbers."""
+_REFUSED = (
+    "ACCESS_DENIED",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "authentication failed",
+    "Unauthorized",
+    "Forbidden",
+    "AuthorizationExpired",
+)
+"""Words of who does not take us for who we say we are, or no longer."""
 
 
 def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyType({})) -> Catalog:
@@ -139,6 +151,16 @@ def iceberg_schema(contract: Contract) -> Schema:
     return Schema(*fields)
 
 
+def is_refusal(error: Exception) -> bool:
+    """Whether catalog or storage refuse what they were shown; storage that is refused says so in a chain of errors."""
+    found: BaseException | None = error
+    while found is not None:
+        if any(word in f"{type(found).__name__}: {found}" for word in _REFUSED):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
 def told(error: BaseException) -> str:
     """The error in one line, without SQL, and what to do about it where that is known."""
     if isinstance(cause := getattr(error, "orig", None), BaseException):
@@ -147,7 +169,7 @@ def told(error: BaseException) -> str:
     if isinstance(error, sqlite3.Error):
         # Extended names say more than is needed: SQLITE_CANTOPEN_ISDIR.
         code = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
-    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    line = in_words(error).splitlines()[0]
     if code in _ADVICE:
         return f"{line}; {_ADVICE[code]}"
     advice = next((advice for word, advice in _ADVICE_BY_WORD.items() if word in str(error)), None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     _Kind = object
 
-NAMES_CODE = ("py-io-impl", "write.py-location-provider.impl", "s3.retry-strategy-impl")
+NAMES_CODE = ("auth", "py-io-impl", "write.py-location-provider.impl", "s3.retry-strategy-impl")
 """The properties whose values pyiceberg 0.12 imports."""
 _USED_ANYWAY = ("py-io-impl", "pyiceberg.io.pyarrow.PyArrowFileIO")
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.contracts import CONTRACT_VERSION
-from aurum_etl.errors import SinkError, SinkUnavailable
+from aurum_etl.errors import AurumError, SinkError, SinkUnavailable, in_words
 from aurum_etl.receipt import Origin
 from aurum_etl.sinks.ledger import days_of_plain, plain
 from aurum_etl.window import Window
@@ -19,20 +20,26 @@ from aurum_etl.window import Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from confluent_kafka import KafkaError
+    from confluent_kafka import Consumer, KafkaError, Message
 
     from aurum_etl.contracts import Contract
     from aurum_etl.market import Iso
     from aurum_etl.receipt import Day
 
+_LONGEST = timedelta(days=366)
+"""No chunk is longer, by far: a spec's are 31 days at the most."""
 SECONDS = 10.0
 """How long a broker or the registry may take to answer."""
+_MORE_SECONDS = 0.1
+"""How long messages that are there wait for others."""
+_LOGIN = "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
 _ADVICE = {
     "_TRANSPORT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_ALL_BROKERS_DOWN": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_TIMED_OUT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_RESOLVE": "check the host names in KAFKA_BOOTSTRAP_SERVERS",
-    "_AUTHENTICATION": "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    "_AUTHENTICATION": _LOGIN,
+    "SASL_AUTHENTICATION_FAILED": _LOGIN,
     "_SSL": "check KAFKA_SSL_CA_LOCATION and KAFKA_SECURITY_PROTOCOL",
     "TOPIC_AUTHORIZATION_FAILED": "let its owner make the topic, and grant write on it",
     "CLUSTER_AUTHORIZATION_FAILED": "let an administrator make the topic",
@@ -103,7 +110,7 @@ class Marker:
             content = json.loads(found["aurum.chunk"])
             named = content["selection"]
             parts = {int(partition): int(count) for partition, count in content["parts"].items()}
-            return cls(
+            marker = cls(
                 Chunk(
                     content["dataset"],
                     Selection(word=named) if isinstance(named, str) else Selection.named(named),
@@ -118,8 +125,29 @@ class Marker:
                 content.get("revision", ""),
                 days_of_plain(content.get("days", ())),
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"a marker that cannot be read: {error!r}") from error
+            marker._demand_plain()
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ValueError(f"a marker that cannot be read: {error!r:.300}") from error
+        return marker
+
+    def _demand_plain(self) -> None:
+        """Refuse what none of ours says: whoever may write to a topic could keep a drain busy, or waiting, for ever."""
+        if self.chunk.window.duration > _LONGEST:
+            raise ValueError(f"{self.chunk.window} is longer than {_LONGEST.days} days")
+        if 0 not in self.parts or min(self.parts) < 0 or min(self.parts.values()) < 0:
+            raise ValueError(f"parts {self.parts} are not numbers of messages by partition, 0 among them")
+        words = (
+            self.chunk.dataset,
+            self.attempt,
+            self.revision,
+            self.chunk.selection.word,
+            *self.chunk.selection.names,
+        )
+        # What is no text in UTF-8, such as half of a pair, raises a ValueError as well.
+        if b"\0" in "\n".join(words).encode():
+            raise ValueError("a word has the character NUL in it")
+        if type(self.rows) is not int:
+            raise ValueError(f"rows {self.rows!r} are no number")
 
 
 def client_settings(brokers: Mapping[str, str]) -> dict[str, Any]:
@@ -146,6 +174,16 @@ def make_topic(brokers: Mapping[str, str], topic: str, partitions: int, **option
             raise
         return False
     return True
+
+
+def read_on(consumer: Consumer, most: int) -> list[Message]:
+    """The next messages, so many at most; none if none came for as long as brokers may take. It does not wait for more than
+    there are, as the client would.
+    """
+    ends = time.monotonic() + SECONDS
+    while not (found := consumer.consume(most, timeout=_MORE_SECONDS)) and time.monotonic() < ends:
+        pass
+    return found
 
 
 def registry_client(registry: Mapping[str, Any]) -> Any:
@@ -189,7 +227,9 @@ def told_by_registry(what: str) -> Iterator[None]:
         }.get(error.http_status_code)
         line = f"{error.http_status_code}: {error.error_message}".splitlines()[0]
         raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
+    except AurumError:
+        raise
     except Exception as error:
         raise SinkUnavailable(
-            f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"
+            f"kafka: {what}: {in_words(error)}; check that it runs, and where SCHEMA_REGISTRY_URL points"
         ) from error
