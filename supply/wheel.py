@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from packaging.metadata import Metadata
@@ -42,7 +42,7 @@ def objections(wheel: Path, root: Path = ROOT) -> list[str]:
 
 def _information_of(wheel: Path) -> str:
     name, version = wheel.name.split("-")[:2]
-    return str(PurePosixPath(f"{name}-{version}.dist-info"))
+    return f"{name}-{version}.dist-info"
 
 
 def built(folder: Path, root: Path = ROOT) -> Path:
