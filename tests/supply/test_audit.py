@@ -10,12 +10,12 @@ from email.message import Message
 from typing import TYPE_CHECKING, cast
 
 import pytest
-
 from supply import audit
 from supply.advisories import Advisory, Asked, Ignored, advisories_by_uv, ignored_of, judged
 from supply.licenses import Policy, expression_of, objections, policy_of
 from supply.pins import ROOT, Pin, read_pins
 from supply.registry import advisories_of, registry_of, standing_of
+
 from tests.adapters.loopback import server
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def project(folder: Path, base: str) -> Path:
         '[tool.supply]\nlicenses = ["BSD-3-Clause", "MIT"]\nby_name = {}\nstated = {}\n'
     )
     (folder / ".ci").mkdir()
-    for name in ("constraints.txt", "requirements.txt", ".ci/uv.txt"):
+    for name in (".ci/constraints.txt", "requirements.txt", ".ci/uv.txt"):
         lines = [f"{pin} " + " ".join(f"--hash=sha256:{each}" for each in sorted(pin.hashes)) for pin in (CLICK, RICH)]
         (folder / name).write_text("\n".join(lines))
     return folder

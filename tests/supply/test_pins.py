@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-
 from supply import locked
 from supply.locked import disagreements, narrowed
 from supply.pins import ROOT, Pin, Pins, pin_of, pins_of, read_pins
@@ -36,7 +35,7 @@ def test_what_is_pinned_here_agrees() -> None:
 
 def test_no_address_stands_where_something_is_pinned() -> None:
     """Versions and hashes reproduce an environment wherever its files come from."""
-    for place in ("pyproject.toml", "requirements.txt", "constraints.txt", ".ci/uv.txt"):
+    for place in ("pyproject.toml", "requirements.txt", ".ci/constraints.txt", ".ci/uv.txt"):
         assert "://" not in (ROOT / place).read_text(), place
     assert (
         not {"index", "index-url", "find-links", "sources"}
@@ -49,10 +48,10 @@ def test_no_address_stands_where_something_is_pinned() -> None:
     [
         (replace(GOOD, project=GOOD.project[1:]), "polars==2.1.0 stands in one of them alone"),
         (replace(GOOD, project=[*GOOD.project, Pin("six", "1.17.0")]), "six==1.17.0 stands in one of them alone"),
-        (replace(GOOD, requirements=[replace(POLARS, version="2.0.0")]), "polars==2.0.0 is not in constraints.txt"),
+        (replace(GOOD, requirements=[replace(POLARS, version="2.0.0")]), "polars==2.0.0 is not in .ci/constraints.txt"),
         (replace(GOOD, requirements=[replace(POLARS, hashes=frozenset({A, LATE}))]), "polars==2.1.0 has other hashes"),
         (replace(GOOD, installer=[replace(UV, hashes=frozenset({A}))]), ".ci/uv.txt: uv==0.13.9 has other hashes"),
-        (replace(GOOD, build=[*GOOD.build, Pin("pluggy", "1.7.0")]), "pluggy==1.7.0 is not in constraints.txt"),
+        (replace(GOOD, build=[*GOOD.build, Pin("pluggy", "1.7.0")]), "pluggy==1.7.0 is not in .ci/constraints.txt"),
         (replace(GOOD, build=[UV.bare]), "build-system: hatchling>=1.27 is not among build-constraint-dependencies"),
         (replace(GOOD, constraints=[POLARS.bare, HATCHLING, UV]), "constraints: polars==2.1.0 has no hash"),
         (replace(GOOD, requirements=[]), "requirements: empty"),
@@ -125,7 +124,7 @@ def test_a_late_source_archive_is_left_out_as_well() -> None:
 @pytest.mark.parametrize(
     ("constraints", "said"),
     [
-        ([replace(POLARS, version="2.2.0")], "polars==2.1.0 is not in constraints.txt"),
+        ([replace(POLARS, version="2.2.0")], "polars==2.1.0 is not in .ci/constraints.txt"),
         ([replace(POLARS, hashes=frozenset({OTHER}))], "no file of it is the one that was pinned"),
         ([POLARS, UV], "uv==0.13.9 is pinned, and nothing needs it"),
     ],
@@ -146,7 +145,7 @@ def test_the_lock_is_touched_only_where_all_is_well(
     spoil: Callable[[str], str], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".ci").mkdir()
-    for name in ("constraints.txt", "requirements.txt", ".ci/uv.txt"):
+    for name in (".ci/constraints.txt", "requirements.txt", ".ci/uv.txt"):
         (tmp_path / name).write_text(f"{POLARS} \\\n    --hash=sha256:{A} \\\n    --hash=sha256:{B}\n")
     (tmp_path / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["polars"]\n[tool.uv]\nconstraint-dependencies = ["polars==2.1.0"]\n'
@@ -157,7 +156,7 @@ def test_the_lock_is_touched_only_where_all_is_well(
     assert locked.main(tmp_path) == code
     told = capsys.readouterr()
     if code:
-        assert "polars==2.2.0 is not in constraints.txt" in told.err
+        assert "polars==2.2.0 is not in .ci/constraints.txt" in told.err
         assert (tmp_path / "uv.lock").read_text() == before
     else:
         assert "left out, since it came after the version was pinned: late.whl" in told.out

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from supply import sbom
 from supply.licenses import policy_of
 from supply.pins import ROOT, read_pins

@@ -8,7 +8,6 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-
 from supply.pins import ROOT
 from supply.wheel import objections
 

@@ -1,4 +1,4 @@
-"""The wheel, built and tried as somebody would who trusts nothing but hashes: `python -m supply.wheel [FOLDER]`.
+"""The wheel, built and tried as somebody would who trusts nothing but hashes: `PYTHONPATH=.ci python -m supply.wheel [FOLDER]`.
 
 Built twice, it is the same to the byte; it holds the package, its license and nothing else; and in an environment in which
 every file was checked against requirements.txt it does what the README's first command does.
@@ -47,7 +47,7 @@ def _information_of(wheel: Path) -> str:
 
 def built(folder: Path, root: Path = ROOT) -> Path:
     """The wheel, by a backend whose files are checked as well."""
-    command = ["uv", "build", "--quiet", "--wheel", "--require-hashes", "--build-constraint", "constraints.txt"]
+    command = ["uv", "build", "--quiet", "--wheel", "--require-hashes", "--build-constraint", ".ci/constraints.txt"]
     subprocess.run([*command, "--out-dir", str(folder)], cwd=root, check=True)
     (wheel,) = folder.glob("*.whl")
     return wheel

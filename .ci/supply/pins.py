@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 _PIN = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9-]*)==(?P<version>[0-9][0-9A-Za-z.+!-]*)(?P<marker>(?: ; [^#\n]*?)?)"
@@ -73,7 +73,7 @@ class Pins:
     build: list[Pin]
     """`build-constraint-dependencies`: what builds the package, and what that needs."""
     constraints: list[Pin]
-    """constraints.txt: everything that any extra or group installs, with hashes."""
+    """.ci/constraints.txt: everything that any extra or group installs, with hashes."""
     requirements: list[Pin]
     """requirements.txt: what the engine needs, with hashes."""
     installer: list[Pin]
@@ -89,7 +89,7 @@ def read_pins(root: Path = ROOT) -> Pins:
     return Pins(
         [pin_of(each) for each in uv["constraint-dependencies"]],
         [pin_of(each) for each in uv["build-constraint-dependencies"]],
-        pins_of(root / "constraints.txt"),
+        pins_of(root / ".ci" / "constraints.txt"),
         pins_of(root / "requirements.txt"),
         pins_of(root / ".ci" / "uv.txt"),
     )

@@ -1,4 +1,4 @@
-"""Resolve anew and write every place that pins something: `python -m supply.pin [--keep]`."""
+"""Resolve anew and write every place that pins something: `PYTHONPATH=.ci python -m supply.pin [--keep]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from supply.pins import Pin
 
 PROJECT = ROOT / "pyproject.toml"
-CONSTRAINTS, REQUIREMENTS, INSTALLER = ROOT / "constraints.txt", ROOT / "requirements.txt", ROOT / ".ci" / "uv.txt"
+CONSTRAINTS, REQUIREMENTS, INSTALLER = (
+    ROOT / ".ci" / "constraints.txt",
+    ROOT / "requirements.txt",
+    ROOT / ".ci" / "uv.txt",
+)
 QUIET = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--universal", "--python-version", "3.11"]
 
 

@@ -1,4 +1,4 @@
-"""Audit of exactly what is pinned: `python -m supply.audit`.
+"""Audit of exactly what is pinned: `PYTHONPATH=.ci python -m supply.audit`.
 
 Vulnerabilities are asked for at OSV and at the registry. Who cannot be asked is told, and never counts as good news. Then
 how the pins stand in the registry, and under which licenses they are. What is found fails; what could not be asked does not.

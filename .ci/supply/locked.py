@@ -1,4 +1,4 @@
-"""Whether all that pins something agrees, and what `uv run` installs is of it: `python -m supply.locked`.
+"""Whether all that pins something agrees, and what `uv run` installs is of it: `PYTHONPATH=.ci python -m supply.locked`.
 
 A pin in pyproject.toml is a version alone, so `uv lock` takes every file that the registry has under that version today.
 Here uv.lock, which is nobody's but this machine's, is held against the hashes that were written down when it was pinned.
@@ -27,7 +27,7 @@ def disagreements(pins: Pins, requires: list[str]) -> list[str]:
     """What is wrong among the places that pin; `requires` is what builds the package."""
     hashed = {pin.bare: pin for pin in pins.constraints}
     said = [
-        f"pyproject.toml and constraints.txt: {pin} stands in one of them alone; {AGAIN}"
+        f"pyproject.toml and .ci/constraints.txt: {pin} stands in one of them alone; {AGAIN}"
         for pin in sorted({pin.bare for pin in pins.project} ^ hashed.keys())
     ]
     for place, found in (("requirements.txt", pins.requirements), (".ci/uv.txt", pins.installer)):
@@ -35,11 +35,11 @@ def disagreements(pins: Pins, requires: list[str]) -> list[str]:
             # A marker tells where a pin is needed: by the engine alone, in fewer places than by everything.
             known = {each for each in pins.constraints if (each.name, each.version) == (pin.name, pin.version)}
             if not known:
-                said.append(f"{place}: {pin} is not in constraints.txt; {AGAIN}")
+                said.append(f"{place}: {pin} is not in .ci/constraints.txt; {AGAIN}")
             elif pin.hashes not in {each.hashes for each in known}:
-                said.append(f"{place}: {pin} has other hashes than in constraints.txt; {AGAIN}")
+                said.append(f"{place}: {pin} has other hashes than in .ci/constraints.txt; {AGAIN}")
     said += [
-        f"build-constraint-dependencies: {pin} is not in constraints.txt; {AGAIN}"
+        f"build-constraint-dependencies: {pin} is not in .ci/constraints.txt; {AGAIN}"
         for pin in pins.build
         if pin.bare not in hashed
     ]
@@ -74,7 +74,7 @@ def narrowed(lock: str, constraints: list[Pin]) -> tuple[str, list[str], list[st
         key = (package["name"], package["version"])
         seen.add(key)
         if key not in hashes:
-            wrong.append(f"uv.lock: {key[0]}=={key[1]} is not in constraints.txt; {AGAIN}")
+            wrong.append(f"uv.lock: {key[0]}=={key[1]} is not in .ci/constraints.txt; {AGAIN}")
             continue
         files = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
         unknown = [each for each in files if each["hash"].removeprefix("sha256:") not in hashes[key]]

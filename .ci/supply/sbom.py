@@ -1,4 +1,4 @@
-"""Bill of materials of what runs, as CycloneDX JSON: `python -m supply.sbom [--extra dask …]` prints it.
+"""Bill of materials of what runs, as CycloneDX JSON: `PYTHONPATH=.ci python -m supply.sbom [--extra dask …]` prints it.
 
 Components, files and graph are those of uv.lock as uv exports it; the licenses are added here. What differs from machine to
 machine is left out: addresses of a registry, and the time unless `SOURCE_DATE_EPOCH` says one. The serial number is made of
