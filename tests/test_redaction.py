@@ -29,6 +29,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "json": json.dumps,
     "json of a text that is no ascii": lambda value: json.dumps(value, ensure_ascii=False),
     "json in json": lambda value: json.dumps(json.dumps(value)),
+    "json, percent-encoded": lambda value: urllib.parse.quote(json.dumps(value), safe=""),
     "json in a repr": lambda value: repr(json.dumps(value)),
     "repr": repr,
     "ascii": ascii,
@@ -74,7 +75,9 @@ def test_a_known_value_is_hidden_in_every_spelling(shape: str, spelling: str) ->
 
 @given(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=16, max_size=40),
-    st.sampled_from(["as it is", "percent-encoded", "json", "repr", "ascii", "sql", "html", "json in json"]),
+    st.sampled_from(
+        ["as it is", "percent-encoded", "json", "repr", "ascii", "sql", "html", "json in json", "json, percent-encoded"]
+    ),
 )
 def test_any_value_is_hidden_in_any_spelling(value: str, spelling: str) -> None:
     assume(value == value.strip() and len(set(value)) > 4)
