@@ -53,6 +53,9 @@ _TOO_LARGE = frozenset({413, _ADDRESS_TOO_LONG})
 _UNREACHABLE_ATTEMPTS = 3
 _WORDS_BYTES = 4096
 """How much of a refusal is looked at for its first words."""
+_ENCODINGS = ("gzip", "deflate")
+"""How a body may be packed on its way, once: others become 30,000 times as large, or as large again with each layer, before
+anybody can count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,10 @@ class Download:
         self._stopping = stop or threading.Event()
         timeout = httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds)
         self._client = httpx.Client(
-            timeout=timeout, follow_redirects=False, headers={"user-agent": manners.user_agent}, auth=auth
+            timeout=timeout,
+            follow_redirects=False,
+            headers={"user-agent": manners.user_agent, "accept-encoding": ", ".join(_ENCODINGS)},
+            auth=auth,
         )
         self._auth = auth
         if isinstance(auth, GatedAuth):
@@ -351,7 +357,7 @@ class Download:
                 broken: Exception | None = None
                 try:
                     self._receive(response, incoming, came, where)
-                except (httpx.HTTPError, SourceUnavailable, TooLarge) as error:
+                except (httpx.HTTPError, SourceUnavailable, SourceChanged, TooLarge) as error:
                     # What came before a connection broke is evidence too.
                     broken = error
                 if response.status_code != httpx.codes.OK:
@@ -385,7 +391,12 @@ class Download:
         return answer
 
     def _receive(self, response: httpx.Response, incoming: Incoming, came: _Came, where: str) -> None:
-        """Take in the body, as long as it is neither too long nor too slow."""
+        """Take in the body, as long as it is neither too long nor too slow; what counts is what it inflates to."""
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity", *_ENCODINGS):
+            raise SourceChanged(
+                f'{where}: the body is packed as "{encoding[:100]}", not once by {" or ".join(_ENCODINGS)}'
+            )
         for piece in response.iter_bytes():
             demand_going(self._stopping)
             incoming.write(piece)

@@ -6,7 +6,7 @@ import json
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aurum_etl.chunk import Chunk, Selection
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aurum_etl.market import Iso
     from aurum_etl.receipt import Day
 
+_LONGEST = timedelta(days=366)
+"""No chunk is longer, by far: a spec's are 31 days at the most."""
 SECONDS = 10.0
 """How long a broker or the registry may take to answer."""
 _ADVICE = {
@@ -103,7 +105,7 @@ class Marker:
             content = json.loads(found["aurum.chunk"])
             named = content["selection"]
             parts = {int(partition): int(count) for partition, count in content["parts"].items()}
-            return cls(
+            marker = cls(
                 Chunk(
                     content["dataset"],
                     Selection(word=named) if isinstance(named, str) else Selection.named(named),
@@ -118,8 +120,28 @@ class Marker:
                 content.get("revision", ""),
                 days_of_plain(content.get("days", ())),
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"a marker that cannot be read: {error!r}") from error
+            marker._demand_plain()
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ValueError(f"a marker that cannot be read: {error!r:.300}") from error
+        return marker
+
+    def _demand_plain(self) -> None:
+        """Refuse what none of ours says: whoever may write to a topic could keep a drain busy, or waiting, for ever."""
+        if self.chunk.window.duration > _LONGEST:
+            raise ValueError(f"{self.chunk.window} is longer than {_LONGEST.days} days")
+        if 0 not in self.parts or min(self.parts) < 0 or min(self.parts.values()) < 0:
+            raise ValueError(f"parts {self.parts} are not numbers of messages by partition, 0 among them")
+        words = (
+            self.chunk.dataset,
+            self.attempt,
+            self.revision,
+            self.chunk.selection.word,
+            *self.chunk.selection.names,
+        )
+        if not all(isinstance(word, str) and "\0" not in word for word in words):
+            raise ValueError("a word is no text")
+        if type(self.rows) is not int:
+            raise ValueError(f"rows {self.rows!r} are no number")
 
 
 def client_settings(brokers: Mapping[str, str]) -> dict[str, Any]:
