@@ -365,6 +365,23 @@ def test_an_error_that_nobody_foresaw_is_told_without_its_secret(
     assert canary.found_in(out + err) == set()
 
 
+def test_workers_and_simulators_tell_no_secret(tmp_path: Path, simulator: Simulator, canary: Canaries) -> None:
+    """Processes that a command starts write to its standard error as well, and have its environment."""
+    with server(lambda heard: echo(heard, REFUSALS[heard.number % 4]), all_of) as (base, asked):
+        variables = everywhere(canary) | {"AURUM_PJM_BASE": with_login(base, canary, "AURUM_PJM_BASE")}
+        shell = Processes(tmp_path / "home", simulator)
+        shell.environment |= variables
+        world = World(tmp_path, simulator, canary, variables)
+        path = world.spec("pjm_lmp", "source: {attempts: 1}\nsinks: [{kind: iceberg}]\n")
+        cluster = ("--executor", "dask", "--workers", "1", "--no-reconcile")
+        for command in (("backfill", "start", path, *DAYS, *cluster), ("run", path, *DAYS, "--sim")):
+            code, out, err = shell.ended("--log-level", "debug", *command)
+            world.told[str(command[0])] = out + err
+            assert code == (1 if "dask" in command else 0), err
+        assert canary.found_in("\n".join(asked)) & {"PJM_API_KEY, first", "PJM_API_KEY, second"}
+    assert world.leaks() == {}
+
+
 def test_no_secret_goes_onto_a_topic(
     tmp_path: Path, simulator: Simulator, kafka: dict[str, str], canary: Canaries
 ) -> None:
