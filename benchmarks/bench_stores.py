@@ -81,7 +81,7 @@ class Race:
 
 def timescale(race: Race, table: pa.Table, dsn: str, repeats: int) -> None:
     """Load and replace a day: our sink; raw binary COPY of ready-made bytes, alone and behind the same delete."""
-    sink = TimescaleSink(dsn, TimescaleSpec(kind="timescale"))
+    sink = TimescaleSink(lambda: dsn, TimescaleSpec(kind="timescale"))
     sink.open()
     sink.stage(table, scope()).commit()
     with psycopg.connect(dsn) as connection:

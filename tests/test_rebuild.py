@@ -93,7 +93,7 @@ def test_a_record_that_was_damaged_is_rebuilt_and_goes_on_as_before(
             was.written,
             was.rows_accepted,
         )
-    timescale = TimescaleSink(str(settings.timescale), TimescaleSpec(kind="timescale"))
+    timescale = TimescaleSink(lambda: str(settings.timescale), TimescaleSpec(kind="timescale"))
     assert reconcile(store.receipts(), LMP_DAY_AHEAD, [IcebergSink(settings), timescale]) == []
     timescale.close()
     again = rebuild(settings, store)

@@ -60,7 +60,8 @@ def two_days(*names: str) -> Scope:
 def sink(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Sink]:
     opened: Sink = IcebergSink(settings)
     if request.param == "timescale":
-        opened = TimescaleSink(request.getfixturevalue("database"), TimescaleSpec(kind="timescale"))
+        database = request.getfixturevalue("database")
+        opened = TimescaleSink(lambda: database, TimescaleSpec(kind="timescale"))
     opened.open(LMP_DAY_AHEAD)
     yield opened
     opened.close()

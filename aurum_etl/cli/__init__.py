@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from aurum_etl import outside
 from aurum_etl.cli.archive import archive
 from aurum_etl.cli.backfill import backfill
 from aurum_etl.cli.base import (
     EXIT_CODES,
-    USERS_UMASK,
     console_of,
     leave,
     receipt_document,
@@ -65,8 +64,6 @@ def cli(context: click.Context, log_level: str) -> None:
     AURUM_<ISO>_BASE points runs at another address of that ISO.
     """
     context.obj = log_level
-    # Whatever is made, is made for its owner alone.
-    context.meta[USERS_UMASK] = os.umask(0o077)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -460,6 +457,7 @@ def new(*, dataset: str, path: Path | None, as_json: bool) -> None:
     try:
         with path.open("x") as file:
             file.write(text)
+        path.chmod(outside.mode())
     except FileExistsError as error:
         raise UsageError(f"{path}: is there already") from error
     except OSError as error:
@@ -596,6 +594,7 @@ def main() -> None:
     guard()
     hide_secrets()
     signal.signal(signal.SIGTERM, _interrupt)
+    outside.keep_to_the_owner()
     as_json = "--json" in sys.argv
     try:
         sys.exit(cli.main(standalone_mode=False, prog_name="aurum-etl"))

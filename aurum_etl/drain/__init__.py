@@ -22,7 +22,7 @@ from aurum_etl.contracts import LINEAGE
 from aurum_etl.drain.decoder import Decoder
 from aurum_etl.drain.group import ERROR_TOPIC, DeadLetters, Election
 from aurum_etl.drain.reading import Reading, ends_of
-from aurum_etl.errors import Overtaken, SinkError, SpecError, in_words, listed
+from aurum_etl.errors import Overtaken, SecretError, SinkError, SpecError, in_words, listed
 from aurum_etl.normalize import Normalized
 from aurum_etl.pipeline import Workshop, load_chunk
 from aurum_etl.quarantine import REJECTED_SCHEMA, Quarantine
@@ -152,7 +152,7 @@ class _Drain:
         self._stores = stores
         self._dataset = dataset
         self._topic = topic_of(dataset.iso, dataset.contract, block.encoding, settings.topic_prefix)
-        self._decoder = Decoder(dataset.contract, settings.registry, avro=block.encoding == "avro")
+        self._decoder = Decoder(dataset.contract, settings, avro=block.encoding == "avro")
         self._quarantine = Quarantine(settings.private_folder("quarantine"))
         self._seen = seen
         self._tally = Tally(self._topic)
@@ -167,19 +167,19 @@ class _Drain:
         stack.callback(letters.close)
         failures, done = 0, 0
         while True:
-            if not election.holds(_POLL_SECONDS):
-                # Somebody else reads; without --follow this one only waits until they are through.
-                if not follow and self._reached(ends):
-                    return self._tally
-                continue
             try:
+                if not election.holds(_POLL_SECONDS):
+                    # Somebody else reads; without --follow this one only waits until they are through.
+                    if not follow and self._reached(ends):
+                        return self._tally
+                    continue
                 with Reading(self._settings, self._topic, self._begin(), self._decoder) as reading:
                     self._read(reading, election, letters, None if follow else ends)
                 if not follow and election.holds(0):
                     return self._tally
             except Overtaken as error:
                 logger().warning("drain.overtaken", topic=self._topic, told=str(error))
-            except SinkError as error:
+            except (SinkError, SecretError) as error:
                 failures = failures + 1 if len(self._tally.receipts) == done else 1
                 done = len(self._tally.receipts)
                 if not error.retryable or failures >= _FAILURES:
@@ -278,7 +278,7 @@ class _Drain:
             workshop,
             Normalized(frame, unplaced, len(frame) + lost),
             ingested_at=marker.ingested_at,
-            raising=(SinkError,),
+            raising=(SinkError, SecretError),
         )
 
     def _advance(self, reading: Reading) -> None:

@@ -13,15 +13,16 @@ import pyarrow.ipc
 
 from aurum_etl import avro
 from aurum_etl.errors import SinkUnavailable, SpecError
-from aurum_etl.sinks.kafka.topics import registry_client
+from aurum_etl.sinks.kafka.login import asked_of_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from confluent_kafka import Message
 
     from aurum_etl.contracts import Contract
+    from aurum_etl.settings import Settings
 
 _MOST_BYTES = 256 * 1024 * 1024
 """What one message may inflate to; ours hold 16,384 rows, some 6 MB."""
@@ -54,11 +55,11 @@ class Rows:
 class Decoder:
     """Values to rows, by column."""
 
-    def __init__(self, contract: Contract, registry: Mapping[str, str], *, avro: bool) -> None:
-        if avro and "url" not in registry:
+    def __init__(self, contract: Contract, settings: Settings, *, avro: bool) -> None:
+        if avro and "url" not in settings.registry:
             raise SpecError("SCHEMA_REGISTRY_URL is not set; it names the registry, such as http://localhost:8081")
         self._contract = contract
-        self._registry = registry
+        self._settings = settings
         self._avro = avro
         self._schemas: dict[int, dict[str, Any] | str] = {}
         """The writer's schema, or why there is none, by id."""
@@ -115,8 +116,8 @@ class Decoder:
 
         if number not in self._schemas:
             try:
-                with registry_client(self._registry) as client:
-                    self._schemas[number] = _record(client.get_schema(number).schema_str)
+                found = asked_of_registry(self._settings, lambda client: client.get_schema(number).schema_str)
+                self._schemas[number] = _record(found)
             except SchemaRegistryError as error:
                 if error.http_status_code != 404:
                     raise SinkUnavailable(f"kafka: schema {number} cannot be had: {error.error_message}") from error

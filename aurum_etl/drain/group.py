@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aurum_etl.errors import SinkUnavailable
-from aurum_etl.sinks.kafka.topics import SECONDS, client_settings, make_topic, told
+from aurum_etl.sinks.kafka.login import Login
+from aurum_etl.sinks.kafka.topics import SECONDS, make_topic, told
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, Producer
 
     from aurum_etl.drain.reading import Undecodable
     from aurum_etl.settings import Settings
@@ -32,9 +33,10 @@ class Election:
 
         self._topic = topic
         self._mine = False
+        self._login = Login(settings)
         self._consumer = Consumer(
             {
-                **client_settings(settings.kafka),
+                **self._login.client_settings(),
                 "group.id": group,
                 "enable.auto.commit": False,
                 "session.timeout.ms": 10_000,
@@ -47,6 +49,7 @@ class Election:
 
     def holds(self, seconds: float) -> bool:
         """Whether this drain is the one; waits so long for news."""
+        self._login.renew(self._consumer)
         with told(f"{self._topic} cannot be read"):
             self._consumer.poll(seconds)
         return self._mine
@@ -73,8 +76,9 @@ class DeadLetters:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._login = Login(settings)
         self._topic = settings.topic_prefix + ERROR_TOPIC
-        self._producer: Any = None
+        self._producer: Producer | None = None
 
     def send(self, found: Sequence[Undecodable]) -> int:
         """Send them, and wait until the brokers have them. How many they were."""
@@ -85,7 +89,8 @@ class DeadLetters:
         with told(f"{self._topic} cannot be written"):
             if self._producer is None:
                 make_topic(self._settings.kafka, self._topic, 1)
-                self._producer = Producer({**client_settings(self._settings.kafka), "enable.idempotence": True})
+                self._producer = Producer({**self._login.client_settings(), "enable.idempotence": True})
+            self._login.renew(self._producer)
             for each in found:
                 content = {
                     "topic": each.topic,

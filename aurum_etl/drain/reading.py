@@ -15,7 +15,8 @@ import pyarrow.ipc
 from aurum_etl.drain.decoder import Found
 from aurum_etl.errors import SinkUnavailable
 from aurum_etl.redaction import redacted
-from aurum_etl.sinks.kafka.topics import SECONDS, Marker, client_settings, explain, told
+from aurum_etl.sinks.kafka.login import Login
+from aurum_etl.sinks.kafka.topics import SECONDS, Marker, explain, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -125,20 +126,22 @@ class Reading:
 
         self._topic = topic
         self._decoder = decoder
-        self._consumer = Consumer(
-            {
-                **client_settings(settings.kafka),
-                "group.id": "aurum.reads",  # of no group: partitions are taken, not given
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "queued.max.messages.kbytes": 65_536,
-            }
-        )
+        self._login = Login(settings)
+        options = {
+            "group.id": "aurum.reads",  # of no group: partitions are taken, not given
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": 65_536,
+        }
         with told(f"{topic} cannot be read"):
-            partitions = self._consumer.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+            self._consumer, found = self._login.introduced(
+                lambda brokers: Consumer({**brokers, **options}),
+                lambda one, left: one.list_topics(topic, timeout=left),
+            )
+            partitions = found.topics[topic].partitions
             self._consumer.assign(
                 [TopicPartition(topic, each, begin.get(each, OFFSET_BEGINNING)) for each in partitions]
             )
@@ -166,6 +169,7 @@ class Reading:
         """Read some messages; the chunks that became whole by them, but for those that are done."""
         from confluent_kafka import KafkaError
 
+        self._login.renew(self._consumer)
         messages = self._consumer.consume(_MESSAGES_AT_ONCE, timeout=_POLL_SECONDS)
         found: list[Found] = []
         ended: list[tuple[int, int]] = []
@@ -293,17 +297,18 @@ def ends_of(settings: Settings, topic: str) -> dict[int, int]:
     """
     from confluent_kafka import Consumer
 
-    consumer = Consumer(
-        {**client_settings(settings.kafka), "group.id": "aurum.looks", "isolation.level": "read_committed"}
-    )
-    try:
-        with told(f"{topic} cannot be read"):
-            known = consumer.list_topics(timeout=SECONDS).topics
-            if topic not in known:
+    options = {"group.id": "aurum.looks", "isolation.level": "read_committed"}
+    with told(f"{topic} cannot be read"):
+        consumer, found = Login(settings).introduced(
+            lambda brokers: Consumer({**brokers, **options}),
+            lambda one, left: one.list_topics(timeout=left),
+        )
+        try:
+            if topic not in found.topics:
                 raise SinkUnavailable(f"kafka: there is no topic {topic} yet; a run with the sink kafka makes it")
-            return {partition: _end_of(consumer, topic, partition) for partition in known[topic].partitions}
-    finally:
-        consumer.close()
+            return {partition: _end_of(consumer, topic, partition) for partition in found.topics[topic].partitions}
+        finally:
+            consumer.close()
 
 
 def _end_of(consumer: Consumer, topic: str, partition: int) -> int:

@@ -69,8 +69,7 @@ def _timescale_check(settings: Settings, missing: State) -> Check:
 
 
 def _timescale(settings: Settings, missing: State, watch: Watch) -> Found | str:
-    dsn = settings.timescale
-    if dsn is None:
+    if settings.timescale is None:
         return Found(
             missing,
             "TIMESCALE_CONNECTION is not set; it names the database, such as postgresql://localhost:5432/energy",
@@ -78,21 +77,26 @@ def _timescale(settings: Settings, missing: State, watch: Watch) -> Found | str:
     from adbc_driver_manager.dbapi import Error
     from adbc_driver_postgresql import dbapi
 
-    from aurum_etl.sinks.timescale.connection import ADVICE, OLDEST_SERVER, ask, do, drop, explain, with_defaults
+    from aurum_etl.secrets import demanded, forget
+    from aurum_etl.sinks.timescale.connection import ADVICE, OLDEST_SERVER, ask, do, drop, linked, with_defaults
 
-    connection, table = None, f"aurum_health_{secrets.token_hex(8)}"
+    name, table = "TIMESCALE_CONNECTION", f"aurum_health_{secrets.token_hex(8)}"
+    link = linked(
+        lambda: demanded(settings.secrets, name),
+        lambda: forget(settings.secrets, name),
+        lambda dsn: dbapi.connect(with_defaults(dsn, math.ceil(watch.within_seconds))),
+    )
+    connection = link.connection
     try:
-        connection = dbapi.connect(with_defaults(dsn, math.ceil(watch.within_seconds)))
         do(connection, f"set statement_timeout = '{watch.within_seconds * 1000:.0f}ms'")
         version, major, schema, extension, refused = ask(connection, _LOOK)[0]
         # Only who does it knows that it can be done; the table ends with the transaction.
         do(connection, f"create table {table} (at timestamptz)", f"insert into {table} values (now())")  # noqa: S608 - our name
         connection.rollback()
     except Error as error:
-        raise SinkUnavailable(f"timescale: {explain(error, dsn)}") from error
+        raise SinkUnavailable(f"timescale: {link.explain(error)}") from error
     finally:
-        if connection is not None:
-            drop(connection)
+        drop(connection)
     if major < OLDEST_SERVER:
         raise SinkUnavailable(f"timescale: PostgreSQL {OLDEST_SERVER} or newer is needed, this is {version}")
     if refused:
@@ -187,10 +191,13 @@ def _kafka_check(settings: Settings, missing: State) -> Check:
 def _kafka(settings: Settings, watch: Watch) -> str:
     from confluent_kafka.admin import AdminClient
 
-    from aurum_etl.sinks.kafka.topics import client_settings, told, topic_of
+    from aurum_etl.sinks.kafka.login import Login
+    from aurum_etl.sinks.kafka.topics import told, topic_of
 
     with told("the brokers cannot be reached"):
-        cluster = AdminClient(client_settings(settings.kafka)).list_topics(timeout=watch.within_seconds)
+        _, cluster = Login(settings).introduced(
+            AdminClient, lambda client, left: client.list_topics(timeout=left), watch.within_seconds
+        )
     ours = {
         topic_of(iso, contract, encoding, settings.topic_prefix)
         for iso in Iso
@@ -220,8 +227,10 @@ def _registry_check(settings: Settings, missing: State) -> Check:
 
 
 def _registry(settings: Settings, watch: Watch) -> str:
-    from aurum_etl.sinks.kafka.topics import registry_client, told_by_registry
+    from aurum_etl.sinks.kafka.login import asked_of_registry
+    from aurum_etl.sinks.kafka.topics import told_by_registry
 
-    limited = {**settings.registry, "timeout": watch.within_seconds, "max.retries": 0}
-    with told_by_registry("the schema registry cannot be reached"), registry_client(limited) as client:
-        return f"{len(client.get_subjects())} subjects"
+    limits = {"timeout": watch.within_seconds, "max.retries": 0}
+    with told_by_registry("the schema registry cannot be reached"):
+        subjects = asked_of_registry(settings, lambda client: client.get_subjects(), **limits)
+    return f"{len(subjects)} subjects"

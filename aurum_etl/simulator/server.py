@@ -155,6 +155,11 @@ class Simulator:
         with self._lock:
             self._most_bytes[iso] = most_bytes
 
+    def accept(self, **credentials: str) -> None:
+        """Accept these from now on, by their variables, and no longer what was accepted in their place."""
+        for iso in self._isos:
+            iso.credentials = {name: credentials.get(name, accepted) for name, accepted in iso.credentials.items()}
+
     def clear_faults(self) -> None:
         """Take back all faults that have not happened yet, and limits of size; the weather stays."""
         with self._lock:

@@ -357,7 +357,7 @@ class Store(StoreFile):
 
     def tables(self) -> dict[str, pa.Table]:
         """The receipts and what follows from them, for `inspect`: flat tables under the names shown there."""
-        with self.transaction(create=False) as connection:
+        with self.transaction(create=False, write=False) as connection:
             return {name: connection.sql(sql).to_arrow_table() for name, sql in _VIEWS.items()}
 
 

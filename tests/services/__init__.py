@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,9 @@ CACHE = Path(os.environ.get("AURUM_TEST_CACHE") or Path.home() / ".cache" / "aur
 RUN = "AURUM_TEST_RUN"
 """The variable that names the folder of the run."""
 START_SECONDS = 90
+SASL_MECHANISM = "SCRAM-SHA-256"
+SASL_AGAIN_SECONDS = 2
+"""How long a guarded Kafka takes a connection's word for who it is."""
 HERE = Path(__file__).parent
 
 KAFKA = ("org.apache.kafka:kafka_2.13:4.3.0",)
@@ -184,15 +188,20 @@ def free_port() -> int:
         return port
 
 
-def _start_postgres(folder: Path, keep: Keep, *, durable: bool = False) -> dict[str, str]:
+def _start_postgres(folder: Path, keep: Keep, *, durable: bool = False, guarded: bool = False) -> dict[str, str]:
+    """Everybody on this machine may be anybody, unless it is guarded: then passwords are wanted."""
     programs, port = postgres_programs(), free_port()
-    as_owner = []
+    as_owner, password = [], secrets.token_hex(8)
     folder.mkdir()
+    known = folder / "password"
+    known.write_text(password)
     if os.geteuid() == 0:
         as_owner = ["runuser", "-u", "postgres", "--"]
         shutil.chown(folder, "postgres")
-    initdb = [programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
-    _run(*as_owner, *map(str, initdb), "--locale=C", cwd=folder)
+        shutil.chown(known, "postgres")
+    initdb = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-E", "UTF8", "--no-sync", "--locale=C"]
+    initdb += ["-A", "scram-sha-256" if guarded else "trust", f"--pwfile={known}"]
+    _run(*as_owner, *map(str, initdb), cwd=folder)
     settings = ["max_wal_size=2GB", "max_connections=200"]
     if not durable:
         settings += ["fsync=off", "full_page_writes=off"]
@@ -201,7 +210,7 @@ def _start_postgres(folder: Path, keep: Keep, *, durable: bool = False) -> dict[
         *map(str, [programs / "postgres", "-D", folder / "data", "-h", "127.0.0.1", "-p", port, "-k", folder]),
         *(word for setting in settings for word in ("-c", setting)),
     )
-    dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    dsn = f"postgresql://postgres{f':{password}' if guarded else ''}@127.0.0.1:{port}/postgres"
 
     def answers() -> bool:
         from adbc_driver_postgresql import dbapi
@@ -213,17 +222,20 @@ def _start_postgres(folder: Path, keep: Keep, *, durable: bool = False) -> dict[
     return {"dsn": dsn}
 
 
-def _start_kafka(folder: Path, keep: Keep) -> dict[str, str]:
+def _start_kafka(folder: Path, keep: Keep, *, guarded: bool = False) -> dict[str, str]:
+    """Everybody may do everything, unless it is guarded: then users and passwords are wanted, and again every few seconds."""
     jars, port, controller = kafka_jars(), free_port(), free_port()
+    protocol, password = "SASL_PLAINTEXT" if guarded else "PLAINTEXT", secrets.token_hex(8)
     folder.mkdir()
-    properties = {
+    properties: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": f"CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"CLIENTS://127.0.0.1:{port}",
+        "inter.broker.listener.name": "CLIENTS",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": f"CLIENTS:{protocol},CONTROLLER:PLAINTEXT",
         "log.dirs": folder / "logs",
         "auto.create.topics.enable": "false",
         "offsets.topic.replication.factor": 1,
@@ -235,21 +247,36 @@ def _start_kafka(folder: Path, keep: Keep) -> dict[str, str]:
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
     }
+    login = {}
+    if guarded:
+        module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+        properties |= {
+            "sasl.enabled.mechanisms": SASL_MECHANISM,
+            "sasl.mechanism.inter.broker.protocol": SASL_MECHANISM,
+            f"listener.name.clients.{SASL_MECHANISM.lower()}.sasl.jaas.config": (
+                f'{module} required username="admin" password="{password}";'
+            ),
+            "connections.max.reauth.ms": SASL_AGAIN_SECONDS * 1000,
+        }
+        login = {"username": "admin", "password": password}
     config = folder / "server.properties"
     config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
     java = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    _run(*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), cwd=folder)
+    first_user = ["-S", f"{SASL_MECHANISM}=[name=admin,password={password}]"] if guarded else []
+    _run(*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *first_user, cwd=folder)
     keep(*java, "kafka.Kafka", str(config))
 
     def answers() -> bool:
         from confluent_kafka.admin import AdminClient
 
-        client = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+        sasl = {"security.protocol": protocol, "sasl.mechanism": SASL_MECHANISM} if guarded else {}
+        sasl |= {f"sasl.{name}": word for name, word in login.items()}
+        client = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0, **sasl})
         return bool(client.list_topics(timeout=2).brokers)
 
     _wait(answers, "Kafka", folder)
-    return {"bootstrap": f"127.0.0.1:{port}"}
+    return {"bootstrap": f"127.0.0.1:{port}", **login}
 
 
 def _start_registry(folder: Path, keep: Keep) -> dict[str, str]:
@@ -283,7 +310,8 @@ def _start_s3(folder: Path, keep: Keep) -> dict[str, str]:
     key, secret = secrets.token_hex(8), secrets.token_hex(16)
     keep(
         "env", f"HOME={folder}/home", f"ROOT_ACCESS_KEY={key}", f"ROOT_SECRET_KEY={secret}",
-        str(program), "--port", f"127.0.0.1:{port}", "posix", str(folder / "data"),
+        str(program), "--port", f"127.0.0.1:{port}", "--iam-dir", str(folder / "home"), "--iam-cache-disable",
+        "posix", str(folder / "data"),
     )  # fmt: skip
 
     def answers() -> bool:
@@ -294,8 +322,8 @@ def _start_s3(folder: Path, keep: Keep) -> dict[str, str]:
     return {"endpoint": f"http://127.0.0.1:{port}", "key": key, "secret": secret, "bucket": "aurum-tests"}
 
 
-def _start_vault(folder: Path, keep: Keep, *, fresh: bool = False) -> dict[str, str]:
-    """Ready for use; a fresh one was never initialized."""
+def _start_vault(folder: Path, keep: Keep, *, fresh: bool = False, tls: bool = False) -> dict[str, str]:
+    """Ready for use; a fresh one was never initialized, and one with TLS has a certificate that it made itself."""
     program, port, token = openbao(), free_port(), secrets.token_hex(8)
     (folder / "home").mkdir(parents=True)
     options = ["-dev", "-dev-no-store-token", f"-dev-root-token-id={token}", f"-dev-listen-address=127.0.0.1:{port}"]
@@ -305,21 +333,31 @@ def _start_vault(folder: Path, keep: Keep, *, fresh: bool = False) -> dict[str, 
             f'storage "inmem" {{}}\nlistener "tcp" {{\n  address = "127.0.0.1:{port}"\n  tls_disable = true\n}}\n'
         )
         options = [f"-config={config}"]
+    if tls:
+        options += ["-dev-tls", f"-dev-tls-cert-dir={folder}/home"]
     keep("env", f"HOME={folder}/home", str(program), "server", *options)
-    url = f"http://127.0.0.1:{port}"
-    _wait(lambda: _answers_http(f"{url}/v1/sys/health?uninitcode=200"), "OpenBao", folder)
-    return {"url": url, "token": token}
+    url, ca = f"http{'s' if tls else ''}://127.0.0.1:{port}", f"{folder}/home/vault-ca.pem"
+
+    def answers() -> bool:
+        trust = ssl.create_default_context(cafile=ca) if tls else None
+        return _answers_http(f"{url}/v1/sys/health?uninitcode=200", trust)
+
+    _wait(answers, "OpenBao", folder)
+    return {"url": url, "token": token, "ca": ca}
 
 
 SERVERS: dict[str, Callable[[Path, Keep], dict[str, str]]] = {
     "postgres": _start_postgres,
     "durable postgres": functools.partial(_start_postgres, durable=True),
+    "guarded postgres": functools.partial(_start_postgres, guarded=True),
     "kafka": _start_kafka,
+    "guarded kafka": functools.partial(_start_kafka, guarded=True),
     "registry": _start_registry,
     "rest_catalog": _start_rest_catalog,
     "s3": _start_s3,
     "vault": _start_vault,
     "fresh vault": functools.partial(_start_vault, fresh=True),
+    "tls vault": functools.partial(_start_vault, tls=True),
 }
 FETCHES: dict[str, Callable[[], Path]] = {
     "postgres": postgres_programs,
@@ -331,8 +369,8 @@ FETCHES: dict[str, Callable[[], Path]] = {
 }
 
 
-def _answers_http(url: str) -> bool:
-    with urllib.request.urlopen(url, timeout=2) as answer:
+def _answers_http(url: str, trust: ssl.SSLContext | None = None) -> bool:
+    with urllib.request.urlopen(url, timeout=2, context=trust) as answer:
         return bool(answer.status == 200)
 
 

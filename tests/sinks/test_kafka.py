@@ -228,7 +228,8 @@ def test_an_outcome_that_nobody_can_look_up_is_told(topics: Topics, monkeypatch:
     real = staged._producer
     staged._producer = Unsure(real, committed=True)  # type: ignore[assignment]
     monkeypatch.setattr("aurum_etl.sinks.kafka.topics.SECONDS", 0.5)
-    monkeypatch.setattr(sink, "_brokers", {"bootstrap.servers": "127.0.0.1:1"})
+    elsewhere = {**topics.environment, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    monkeypatch.setattr(sink, "_settings", read_settings(elsewhere))
     with pytest.raises(CommitUnknown, match="the later copy counts"):
         staged.commit()
 

@@ -127,7 +127,7 @@ def test_the_name_of_a_file_of_before_it_had_an_origin_tells_none(iceberg: Icebe
 
 @pytest.fixture
 def timescale(database: str) -> Iterator[TimescaleSink]:
-    opened = TimescaleSink(database, TimescaleSpec(kind="timescale"))
+    opened = TimescaleSink(lambda: database, TimescaleSpec(kind="timescale"))
     opened.open(LMP_DAY_AHEAD)
     yield opened
     opened.close()

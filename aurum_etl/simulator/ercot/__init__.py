@@ -67,9 +67,9 @@ class ErcotSimulator:
         "DASHBOARDS": "/ercot/dashboards",
     }
     credentials: Mapping[str, str] = {
-        "ERCOT_API_USERNAME": login.USERNAME,
-        "ERCOT_API_PASSWORD": login.PASSWORD,
-        "ERCOT_PUBLIC_API_SUBSCRIPTION_KEY": login.KEY,
+        login.USERNAME: "simulated-ercot-user",
+        login.PASSWORD: "simulated-ercot-password",
+        login.KEY: "simulated-ercot-key",
     }
 
     def __init__(self, *, seed: int, nodes: int | None, now: Callable[[], datetime]) -> None:
@@ -88,7 +88,7 @@ class ErcotSimulator:
         now = self._now().astimezone(UTC).replace(tzinfo=None)
         if asked.host == "LOGIN":
             # A token is never too much.
-            return login.token_answer(asked, now)
+            return login.token_answer(asked, now, self.credentials)
         if asked.host:
             return payload_too_large()
         return wire.error_object(Refused(400, "The result exceeds what is given at once."), now)
@@ -113,7 +113,7 @@ class ErcotSimulator:
     def _hosted(self, asked: Asked, scope: Scope, now: datetime, fault: str | None) -> Answer:
         match asked.host:
             case "LOGIN":
-                return login.token_answer(asked, now)
+                return login.token_answer(asked, now, self.credentials)
             case "MIS":
                 return self._mis(asked, scope, fault)
             case "DASHBOARDS":
@@ -121,7 +121,7 @@ class ErcotSimulator:
                     return wire.gateway_refusal(404)
                 return dashboards.fuel_mix(self._seed, scope.now, fault)
             case _:
-                refusal = login.refusal(asked.headers, asked.query, now)
+                refusal = login.refusal(asked.headers, asked.query, now, self.credentials)
                 return refusal or self._api(asked, scope, fault)
 
     def _api(self, asked: Asked, scope: Scope, fault: str | None) -> Answer:

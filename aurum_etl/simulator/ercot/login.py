@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from aurum_etl.simulator.base import Answer, Asked
 
-USERNAME, PASSWORD = "simulated-ercot-user", "simulated-ercot-password"
-KEY = "simulated-ercot-key"
+USERNAME, PASSWORD, KEY = "ERCOT_API_USERNAME", "ERCOT_API_PASSWORD", "ERCOT_PUBLIC_API_SUBSCRIPTION_KEY"
 _CLIENT = "fec253ea-0d06-4272-a5e6-b478baeecd70"
 """ERCOT's own, the same for everybody."""
 _PATH = "/ercotb2c.onmicrosoft.com/B2C_1_PUBAPI-ROPC-FLOW/oauth2/v2.0/token"
@@ -27,7 +26,7 @@ _SECRET = b"simulated"
 _EPOCH = datetime.fromisoformat("1970-01-01")
 
 
-def token_answer(asked: Asked, now: datetime) -> Answer:
+def token_answer(asked: Asked, now: datetime, credentials: Mapping[str, str]) -> Answer:
     """Tokens for the right user, and the error object of OAuth for others."""
     if not _PATH.endswith(asked.path):
         return wire.gateway_refusal(404)
@@ -38,7 +37,7 @@ def token_answer(asked: Asked, now: datetime) -> Answer:
         return _refusal("unsupported_grant_type", "AADB2C90086: The supplied grant_type is not supported.")
     if form.get("client_id") != _CLIENT or "openid" not in form.get("scope", "").split():
         return _refusal("invalid_request", "AADB2C90018: The client or the scope of the request is not known.")
-    if (form.get("username"), form.get("password")) != (USERNAME, PASSWORD):
+    if (form.get("username"), form.get("password")) != (credentials[USERNAME], credentials[PASSWORD]):
         return _refusal("access_denied", "AADB2C90225: The username or password provided in the request are invalid.")
     kinds = form.get("response_type", "id_token").split()
     answer = {
@@ -51,7 +50,9 @@ def token_answer(asked: Asked, now: datetime) -> Answer:
     return wire.as_json(answer, headers={"Cache-Control": "no-store, must-revalidate, no-cache"})
 
 
-def refusal(headers: Mapping[str, str], query: Mapping[str, str], now: datetime) -> Answer | None:
+def refusal(
+    headers: Mapping[str, str], query: Mapping[str, str], now: datetime, credentials: Mapping[str, str]
+) -> Answer | None:
     """Why the API does not answer, if it does not: both the key and a token that is not an hour old are needed."""
     key = headers.get("ocp-apim-subscription-key", query.get("subscription-key"))
     if key is None:
@@ -60,7 +61,7 @@ def refusal(headers: Mapping[str, str], query: Mapping[str, str], now: datetime)
             "Access denied due to missing subscription key."
             " Make sure to include subscription key when making requests to an API.",
         )
-    if key != KEY:
+    if key != credentials[KEY]:
         return wire.gateway_refusal(
             401,
             "Access denied due to invalid subscription key."

@@ -27,8 +27,8 @@ _CACHED_BODIES = 8
 _EXCHANGE = "API"
 _DISPLAYS = "PUBLIC"
 _PRODUCTS: Mapping[str, tuple[str, Mapping[str, Resource]]] = {
-    "pricing": ("simulated-miso-pricing-key", pricing.RESOURCES),
-    "lgi": ("simulated-miso-load-key", quantities.RESOURCES),
+    "pricing": ("MISO_API_PRICING_SUBSCRIPTION_KEY", pricing.RESOURCES),
+    "lgi": ("MISO_API_LOAD_GENERATION_AND_INTERCHANGE_SUBSCRIPTION_KEY", quantities.RESOURCES),
 }
 _EMPTY = "Empty data returned for date"
 
@@ -56,8 +56,8 @@ class MisoSimulator:
     name = "MISO"
     prefixes: Mapping[str, str] = {"": "/miso/marketreports", _EXCHANGE: "/miso/apim", _DISPLAYS: "/miso/public"}
     credentials: Mapping[str, str] = {
-        "MISO_API_PRICING_SUBSCRIPTION_KEY": _PRODUCTS["pricing"][0],
-        "MISO_API_LOAD_GENERATION_AND_INTERCHANGE_SUBSCRIPTION_KEY": _PRODUCTS["lgi"][0],
+        "MISO_API_PRICING_SUBSCRIPTION_KEY": "simulated-miso-pricing-key",
+        "MISO_API_LOAD_GENERATION_AND_INTERCHANGE_SUBSCRIPTION_KEY": "simulated-miso-load-key",
     }
 
     def __init__(self, *, seed: int, nodes: int | None, now: Callable[[], datetime]) -> None:
@@ -118,9 +118,9 @@ class MisoSimulator:
     def _exchange(self, asked: Asked, fault: str | None, code: int | None, now: datetime) -> Answer:
         options = {name.lower(): text for name, text in asked.query.items()}
         product, _, path = asked.path.removeprefix("/").partition("/v1/")
-        wanted, resources = _PRODUCTS.get(product, (None, {}))
+        name, resources = _PRODUCTS.get(product, (None, {}))
         key = asked.headers.get("ocp-apim-subscription-key", options.get("subscription-key"))
-        if wanted is not None and key != wanted:
+        if name is not None and key != self.credentials[name]:
             return wire.gateway_refusal(401, bad_key=bool(key))
         try:
             if code == 404:

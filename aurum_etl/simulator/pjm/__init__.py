@@ -79,7 +79,7 @@ class PjmSimulator:
             return Answer(200, {"Content-Type": "text/html"}, b"<html><body>The request is blocked</body></html>")
         options = {name.lower(): text for name, text in asked.query.items()}
         key = asked.headers.get("ocp-apim-subscription-key", options.get("subscription-key"))
-        if key != _KEY:
+        if key != self.credentials["PJM_API_KEY"]:
             return wire.gateway_refusal(401, bad_key=bool(key))
         feed = _FEEDS.get(asked.path.removeprefix("/"))
         if feed is None or asked.method != "GET":

@@ -14,17 +14,20 @@ import uuid
 from collections import defaultdict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import tenacity
 
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
-from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
+from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable
 from aurum_etl.receipt import Written
 from aurum_etl.redaction import address_of
+from aurum_etl.secrets import SECRETS, forget
+from aurum_etl.secrets.refusal import once_more_if_refused
+from aurum_etl.settings import CATALOG_VARIABLES
 from aurum_etl.sinks.base import Position, demand_contract, ingested_at
 from aurum_etl.sinks.iceberg import ledger
-from aurum_etl.sinks.iceberg.catalog import NAMESPACE, close_catalog, iceberg_schema, open_catalog, told
+from aurum_etl.sinks.iceberg.catalog import NAMESPACE, close_catalog, iceberg_schema, is_refusal, open_catalog, told
 from aurum_etl.sinks.iceberg.files import (
     Replacement,
     holds_attempt,
@@ -36,7 +39,7 @@ from aurum_etl.sinks.ledger import Entry, Provenance
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from aurum_etl.window import Window
 
 __all__ = ["ATTEMPT", "CHUNK_KEY", "NAMESPACE", "UNKNOWN", "Handover", "IcebergSink", "open_catalog"]
+
+T = TypeVar("T")
 
 CHUNK_KEY, ATTEMPT = "aurum.chunk_key", "aurum.attempt"
 UNKNOWN = "unknown"
@@ -107,6 +112,9 @@ class IcebergSink:
         self._settings = settings
         self._contracts = contracts
         self._catalog: Catalog | None = None
+        self._opened_as: Mapping[str, str] = {}
+        """What the settings said of the catalog when it was opened."""
+        self._opening = threading.Lock()
         self._waiting: defaultdict[str, list[_Staged]] = defaultdict(list)
         self._committing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -126,8 +134,11 @@ class IcebergSink:
         contracts = list(self._contracts.values()) if dataset is None else [dataset.contract]
         self._settings.private_folder(*(() if "warehouse" in self._settings.catalog else ("warehouse",)))
         try:
-            self._reach(contracts)
-        except (SinkError, SpecError):
+            catalog = self._settings.home / "catalog.db"
+            if "uri" not in self._settings.catalog and not catalog.exists():
+                catalog.touch(mode=0o600)
+            self._unrefused(lambda: self._reach(contracts))
+        except AurumError:
             raise
         except Exception as error:
             raise SinkUnavailable(f"iceberg: catalog {self._place} cannot be opened: {told(error)}") from error
@@ -149,15 +160,50 @@ class IcebergSink:
         ):
             with attempt:
                 self.close()
-                self._catalog = open_catalog(self._settings)
-                if engine := getattr(self._catalog, "engine", None):
+                catalog = self._open()
+                if engine := getattr(catalog, "engine", None):
                     with engine.connect() as connection:
                         # A write that changes nothing; to begin one is not enough, for SQLite then falls back to reading.
                         connection.exec_driver_sql("delete from iceberg_tables where 1 = 0")
                         connection.rollback()
-                self._catalog.create_namespace_if_not_exists(NAMESPACE)
+                catalog.create_namespace_if_not_exists(NAMESPACE)
                 for contract in contracts:
                     _fit(self._table(contract), contract)
+
+    def _open(self) -> Catalog:
+        """The catalog, opened with what the secrets are now; whoever is in the middle of something goes on with the old one."""
+        self._opened_as, before = self._settings.catalog, self._catalog
+        self._catalog = opened = open_catalog(self._settings)
+        if before is not None:
+            close_catalog(before)
+        return opened
+
+    def _present(self) -> Catalog:
+        """The catalog, opened anew if the secrets have changed since it was opened.
+
+        Raises: SinkUnavailable if the sink is not open, or the catalog can no longer be.
+        """
+        with self._opening:
+            if self._catalog is None:
+                raise SinkUnavailable("iceberg: the sink is not open")
+            if self._settings.catalog != self._opened_as:
+                try:
+                    self._open()
+                except AurumError:
+                    raise
+                except Exception as error:
+                    raise SinkUnavailable(f"iceberg: catalog {self._place} cannot be opened: {told(error)}") from error
+                logger().info("iceberg.login_renewed")
+            return self._catalog
+
+    def _unrefused(self, ask: Callable[[], T]) -> T:
+        """What comes of asking; once more where it is refused, and the secrets are others past what is cached."""
+        return once_more_if_refused(
+            lambda _: ask(),
+            lambda: self._settings.catalog,
+            lambda: forget(self._settings.secrets, *(name for name in CATALOG_VARIABLES if name in SECRETS)),
+            is_refusal,
+        )
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -169,10 +215,14 @@ class IcebergSink:
         """See `Drained.stage`: writes the data files, which no snapshot names yet."""
         demand_contract(table, scope)
         attempt = uuid.uuid4().hex
-        try:
+
+        def write() -> tuple[Table, list[DataFile]]:
             target = self._table(scope.contract)
-            files = write_files(target, table, name_with(attempt, Provenance.of(table).origin))
-        except SinkError:
+            return target, write_files(target, table, name_with(attempt, Provenance.of(table).origin))
+
+        try:
+            target, files = self._unrefused(write)
+        except AurumError:
             raise
         except Exception as error:
             raise SinkUnavailable(f"iceberg: rows cannot be written to {self._warehouse}: {told(error)}") from error
@@ -193,7 +243,12 @@ class IcebergSink:
 
         Raises: SinkUnavailable if that process has another table by this name.
         """
-        table = self._table(scope.contract)
+        try:
+            table = self._unrefused(lambda: self._table(scope.contract))
+        except SinkError:
+            raise
+        except Exception as error:
+            raise SinkUnavailable(f"iceberg: {scope.chunk.key} cannot be committed: {told(error)}") from error
         if str(table.metadata.table_uuid) != handover.table:
             raise SinkUnavailable(
                 f"iceberg: {scope.chunk.key} was written for another table {'.'.join(table.name())} than the one in "
@@ -235,8 +290,9 @@ class IcebergSink:
     @contextmanager
     def _asked(self, kinds: Iterable[str], what: str) -> Iterator[list[Table]]:
         """The tables of those kinds that there are, whether the sink is open or not."""
-        catalog = self._catalog
+        catalog: Catalog | None = None
         try:
+            catalog = self._present() if self._catalog is not None else None
             if catalog is None:
                 if "uri" not in self._settings.catalog and not (self._settings.home / "catalog.db").exists():
                     yield []
@@ -263,15 +319,13 @@ class IcebergSink:
     def _table(self, contract: Contract) -> Table:
         from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
 
-        if self._catalog is None:
-            raise SinkUnavailable("iceberg: the sink is not open")
-        name = f"{NAMESPACE}.{contract.kind}"
+        catalog, name = self._present(), f"{NAMESPACE}.{contract.kind}"
         with suppress(NoSuchTableError):
-            return self._catalog.load_table(name)
+            return catalog.load_table(name)
         try:
-            return _create(self._catalog, name, contract)
+            return _create(catalog, name, contract)
         except TableAlreadyExistsError:  # another process was faster
-            return self._catalog.load_table(name)
+            return catalog.load_table(name)
 
     def commit(self, staged: _Staged) -> None:
         """Commit it, with all that others staged for the same table and wait to commit: one snapshot for the batch."""
@@ -286,7 +340,22 @@ class IcebergSink:
                 # Of two that own the same rows the later one must see what the former left.
                 alone = each.progress is not None or any(each.scope.meets(other.scope) for other in batch)
                 (self._waiting[kind] if batch and (alone or batch[0].progress) else batch).append(each)
+            self._renew(batch)
             _commit_batch(batch, self._settings)
+
+    def _renew(self, batch: Sequence[_Staged]) -> None:
+        """Let the commit be made as who we are now, whoever we were when it was staged.
+
+        Raises: CommitFailed, of which nothing was sent, if nobody can tell who that is, or the catalog cannot be had.
+        """
+        try:
+            if batch[0].table.catalog is not self._present():
+                table = self._unrefused(lambda: self._table(batch[0].scope.contract))
+                for each in batch:
+                    each.table = table
+        except Exception as error:
+            keys = ", ".join(each.scope.chunk.key for each in batch)
+            raise CommitFailed(f"iceberg: {keys} was not committed: {told(error)}") from error
 
     def commit_together(self, staged: Sequence[_Staged]) -> list[Written | SinkError]:
         """Commit many chunks, each table in as few snapshots as their scopes allow; what came of each of them."""

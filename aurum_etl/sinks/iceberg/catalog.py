@@ -59,6 +59,18 @@ _ADVICE_BY_WORD = {
     "Unauthorized": "check AURUM_ICEBERG_TOKEN or AURUM_ICEBERG_CREDENTIAL",
 }
 """The same by words of the error, for stores that have no numbers."""
+_REFUSED = (
+    "ACCESS_DENIED",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "authentication failed",
+    "Unauthorized",
+    "Forbidden",
+    "AuthorizationExpired",
+)
+"""Words of who does not take us for who we say we are, or no longer."""
 
 
 def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyType({})) -> Catalog:
@@ -163,6 +175,16 @@ def iceberg_schema(contract: Contract) -> Schema:
         for number, column in enumerate(contract.columns, start=1)
     ]
     return Schema(*fields)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether catalog or storage refuse what they were shown; storage that is refused says so in a chain of errors."""
+    found: BaseException | None = error
+    while found is not None:
+        if any(word in f"{type(found).__name__}: {found}" for word in _REFUSED):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def told(error: BaseException) -> str:

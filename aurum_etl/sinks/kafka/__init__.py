@@ -24,12 +24,13 @@ from aurum_etl.market import Iso
 from aurum_etl.receipt import Written
 from aurum_etl.sinks.base import demand_contract, ingested_at
 from aurum_etl.sinks.kafka import ledger, topics
+from aurum_etl.sinks.kafka.login import Login, asked_of_registry
 from aurum_etl.sinks.kafka.topics import (
     Marker,
     client_settings,
     explain,
     make_topic,
-    registry_client,
+    read_on,
     told,
     told_by_registry,
     topic_of,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
-    from confluent_kafka import KafkaError, Producer
+    from confluent_kafka import Consumer, KafkaError, Producer
 
     from aurum_etl.chunk import Chunk, Scope
     from aurum_etl.contracts import Contract
@@ -73,8 +74,7 @@ class KafkaSink:
     kind = "kafka"
 
     def __init__(self, settings: Settings, spec: KafkaSpec) -> None:
-        self._brokers = settings.kafka
-        self._registry = settings.registry
+        self._settings = settings
         self._prefix = settings.topic_prefix
         self._spec = spec
         self._prepared: dict[str, tuple[int, bytes]] = {}
@@ -96,13 +96,10 @@ class KafkaSink:
 
     def open(self, dataset: Dataset | None = None) -> None:
         """See `Sink.open`: reaches the brokers and the registry, and makes the topic and the subject of the dataset."""
-        from confluent_kafka.admin import AdminClient
-
-        with told("the brokers cannot be reached"):
-            AdminClient(client_settings(self._brokers)).list_topics(timeout=topics.SECONDS)
+        ledger.topics_of(self._settings)
         if self._spec.encoding == "avro":
-            with told_by_registry("the schema registry cannot be reached"), registry_client(self._registry) as client:
-                client.get_subjects()
+            with told_by_registry("the schema registry cannot be reached"):
+                asked_of_registry(self._settings, lambda client: client.get_subjects())
         if dataset is not None:
             self._prepare(self._topic(dataset.iso, dataset.contract), dataset.contract)
 
@@ -136,8 +133,8 @@ class KafkaSink:
         isos = list(Iso) if dataset is None else [dataset.iso]
         contracts = CONTRACTS.values() if dataset is None else [dataset.contract]
         wanted = {self._topic(iso, contract) for iso in isos for contract in contracts}
-        found = [topic for topic in ledger.topics_of(self._brokers) if topic in wanted]
-        return [each for topic in found for each in ledger.held(self._brokers, topic, dataset, window)]
+        found = [topic for topic in ledger.topics_of(self._settings) if topic in wanted]
+        return [each for topic in found for each in ledger.held(self._settings.kafka, topic, dataset, window)]
 
     def days(self, scope: Scope) -> None:
         """See `Sink.days`: a topic keeps every copy, and which of them count is for its readers to say."""
@@ -147,9 +144,14 @@ class KafkaSink:
         from confluent_kafka import Consumer, TopicPartition
 
         consumer = Consumer(
-            {**client_settings(self._brokers), "group.id": f"aurum.look.{marker.attempt}", "isolation.level": "read_committed",
-             "enable.auto.commit": False, "enable.partition.eof": True},
-        )  # fmt: skip
+            {
+                **client_settings(self._settings.kafka),
+                "group.id": f"aurum.look.{marker.attempt}",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
         try:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=topics.SECONDS)
             reach = 1000
@@ -185,11 +187,14 @@ class KafkaSink:
         if spec.retention_days is not None:
             config["retention.ms"] = str(spec.retention_days * _DAY_MS)
         with told(f"topic {topic} cannot be made"):
-            client = AdminClient(client_settings(self._brokers))
-            known = client.list_topics(timeout=topics.SECONDS).topics
+            client, found = Login(self._settings).introduced(
+                AdminClient, lambda one, left: one.list_topics(timeout=left)
+            )
+            known = found.topics
             if topic not in known:
+                brokers = self._settings.kafka
                 if make_topic(
-                    self._brokers, topic, spec.partitions, replication_factor=spec.replication or -1, config=config
+                    brokers, topic, spec.partitions, replication_factor=spec.replication or -1, config=config
                 ):
                     # What the brokers tell of a topic lags behind its making.
                     return spec.partitions
@@ -205,10 +210,8 @@ class KafkaSink:
         from aurum_etl.exports.avro import avro_json
 
         subject = f"{topic}-value"
-        with (
-            told_by_registry(f"the registry does not take the schema of {subject}"),
-            registry_client(self._registry) as client,
-        ):
+
+        def register(client: Any) -> bytes:
             try:
                 level = str(client.get_compatibility(subject))
             except SchemaRegistryError:
@@ -217,26 +220,30 @@ class KafkaSink:
                 client.set_compatibility(subject, level="BACKWARD")
             return header(client.register_schema(subject, Schema(avro_json(contract), "AVRO")))
 
+        with told_by_registry(f"the registry does not take the schema of {subject}"):
+            return asked_of_registry(self._settings, register)
+
     def _producer(self, chunk: Chunk) -> Producer:
         """A producer of this chunk alone, which fences any other that has begun the chunk before."""
         from confluent_kafka import Producer
 
-        producer = Producer(
-            {
-                **client_settings(self._brokers),
-                "transactional.id": f"aurum.{self._prefix}{chunk.key}",
-                "transaction.timeout.ms": _TRANSACTION_SECONDS * 1000,
-                "enable.idempotence": True,
-                "acks": "all",
-                "compression.type": self._spec.compression,
-                "linger.ms": 20,
-                "batch.size": 1_000_000,
-                "batch.num.messages": 20_000,
-                "queue.buffering.max.messages": _WAITING_MESSAGES * 2,
-                "queue.buffering.max.kbytes": 1_048_576,
-            }
+        options = {
+            "transactional.id": f"aurum.{self._prefix}{chunk.key}",
+            "transaction.timeout.ms": _TRANSACTION_SECONDS * 1000,
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": self._spec.compression,
+            "linger.ms": 20,
+            "batch.size": 1_000_000,
+            "batch.num.messages": 20_000,
+            "queue.buffering.max.messages": _WAITING_MESSAGES * 2,
+            "queue.buffering.max.kbytes": 1_048_576,
+        }
+        producer, _ = Login(self._settings).introduced(
+            lambda brokers: Producer({**brokers, **options}),
+            lambda one, left: one.init_transactions(left),
+            topics.SECONDS * 3,
         )
-        producer.init_transactions(topics.SECONDS * 3)
         return producer
 
 
@@ -388,11 +395,11 @@ def _give_up(producer: Producer) -> None:
         producer.close()
 
 
-def _holds_marker(consumer: Any, marker: Marker) -> bool:
+def _holds_marker(consumer: Consumer, marker: Marker) -> bool:
     from confluent_kafka import KafkaError, KafkaException
 
     while True:
-        messages = consumer.consume(1000, timeout=topics.SECONDS)
+        messages = read_on(consumer, 1000)
         if not messages:
             raise TimeoutError("no answer")
         for message in messages:

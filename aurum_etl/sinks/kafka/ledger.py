@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aurum_etl.sinks.kafka import topics
-from aurum_etl.sinks.kafka.topics import Marker, client_settings, told
+from aurum_etl.sinks.kafka.login import Login
+from aurum_etl.sinks.kafka.topics import Marker, client_settings, read_on, told
 from aurum_etl.sinks.ledger import Held, is_wanted
 
 if TYPE_CHECKING:
@@ -15,17 +16,19 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
     from aurum_etl.dataset import Dataset
+    from aurum_etl.settings import Settings
     from aurum_etl.window import Window
 
 _MESSAGES_AT_ONCE = 20_000
 
 
-def topics_of(brokers: Mapping[str, str]) -> list[str]:
+def topics_of(settings: Settings) -> list[str]:
     """The topics that there are."""
     from confluent_kafka.admin import AdminClient
 
     with told("the brokers cannot be reached"):
-        return sorted(AdminClient(client_settings(brokers)).list_topics(timeout=topics.SECONDS).topics)
+        _, found = Login(settings).introduced(AdminClient, lambda client, left: client.list_topics(timeout=left))
+    return sorted(found.topics)
 
 
 def held(brokers: Mapping[str, str], topic: str, dataset: Dataset | None, window: Window | None) -> list[Held]:
@@ -66,7 +69,7 @@ def _markers(brokers: Mapping[str, str], topic: str) -> Iterator[Marker]:
             low, _ = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=topics.SECONDS)
             consumer.assign([TopicPartition(topic, 0, low)])
             while True:
-                messages = consumer.consume(_MESSAGES_AT_ONCE, timeout=topics.SECONDS)
+                messages = read_on(consumer, _MESSAGES_AT_ONCE)
                 if not messages:
                     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - its only name
                 for message in messages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.contracts import CONTRACT_VERSION
-from aurum_etl.errors import SinkError, SinkUnavailable, in_words
+from aurum_etl.errors import AurumError, SinkError, SinkUnavailable, in_words
 from aurum_etl.receipt import Origin
 from aurum_etl.sinks.ledger import days_of_plain, plain
 from aurum_etl.window import Window
@@ -19,7 +20,7 @@ from aurum_etl.window import Window
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from confluent_kafka import KafkaError
+    from confluent_kafka import Consumer, KafkaError, Message
 
     from aurum_etl.contracts import Contract
     from aurum_etl.market import Iso
@@ -29,12 +30,16 @@ _LONGEST = timedelta(days=366)
 """No chunk is longer, by far: a spec's are 31 days at the most."""
 SECONDS = 10.0
 """How long a broker or the registry may take to answer."""
+_MORE_SECONDS = 0.1
+"""How long messages that are there wait for others."""
+_LOGIN = "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
 _ADVICE = {
     "_TRANSPORT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_ALL_BROKERS_DOWN": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_TIMED_OUT": "check that the brokers run, and where KAFKA_BOOTSTRAP_SERVERS points",
     "_RESOLVE": "check the host names in KAFKA_BOOTSTRAP_SERVERS",
-    "_AUTHENTICATION": "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    "_AUTHENTICATION": _LOGIN,
+    "SASL_AUTHENTICATION_FAILED": _LOGIN,
     "_SSL": "check KAFKA_SSL_CA_LOCATION and KAFKA_SECURITY_PROTOCOL",
     "TOPIC_AUTHORIZATION_FAILED": "let its owner make the topic, and grant write on it",
     "CLUSTER_AUTHORIZATION_FAILED": "let an administrator make the topic",
@@ -138,8 +143,9 @@ class Marker:
             self.chunk.selection.word,
             *self.chunk.selection.names,
         )
-        if not all(isinstance(word, str) and "\0" not in word for word in words):
-            raise ValueError("a word is no text")
+        # What is no text in UTF-8, such as half of a pair, raises a ValueError as well.
+        if b"\0" in "\n".join(words).encode():
+            raise ValueError("a word has the character NUL in it")
         if type(self.rows) is not int:
             raise ValueError(f"rows {self.rows!r} are no number")
 
@@ -168,6 +174,16 @@ def make_topic(brokers: Mapping[str, str], topic: str, partitions: int, **option
             raise
         return False
     return True
+
+
+def read_on(consumer: Consumer, most: int) -> list[Message]:
+    """The next messages, so many at most; none if none came for as long as brokers may take. It does not wait for more than
+    there are, as the client would.
+    """
+    ends = time.monotonic() + SECONDS
+    while not (found := consumer.consume(most, timeout=_MORE_SECONDS)) and time.monotonic() < ends:
+        pass
+    return found
 
 
 def registry_client(registry: Mapping[str, Any]) -> Any:
@@ -211,6 +227,8 @@ def told_by_registry(what: str) -> Iterator[None]:
         }.get(error.http_status_code)
         line = f"{error.http_status_code}: {error.error_message}".splitlines()[0]
         raise SinkUnavailable(f"kafka: {what}: {line}{f'; {advice}' if advice else ''}") from error
+    except AurumError:
+        raise
     except Exception as error:
         raise SinkUnavailable(
             f"kafka: {what}: {in_words(error)}; check that it runs, and where SCHEMA_REGISTRY_URL points"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,16 +16,17 @@ from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
 from aurum_etl.exports import ddl
 from aurum_etl.receipt import Written
+from aurum_etl.secrets import demanded, forget
 from aurum_etl.sinks.base import Position, demand_contract
 from aurum_etl.sinks.timescale import ledger
 from aurum_etl.sinks.timescale.connection import (
     ADVICE,
     OLDEST_SERVER,
+    Link,
     ask,
-    connect,
     do,
     drop,
-    explain,
+    linked,
     lives,
     number_of,
     quoted,
@@ -33,7 +34,7 @@ from aurum_etl.sinks.timescale.connection import (
 from aurum_etl.sinks.timescale.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pyarrow as pa
     from adbc_driver_manager.dbapi import Connection
@@ -61,11 +62,20 @@ class TimescaleSink:
 
     kind = "timescale"
 
-    def __init__(self, dsn: str, spec: TimescaleSpec, contracts: Mapping[str, Contract] = CONTRACTS) -> None:
+    def __init__(
+        self,
+        dsn: Callable[[], str],
+        spec: TimescaleSpec,
+        contracts: Mapping[str, Contract] = CONTRACTS,
+        *,
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A sink at the database of which `dsn` gives the address; after `forget` it gives none out of what is cached."""
         self._dsn = dsn
+        self._forget = forget
         self._spec = spec
         self._contracts = contracts
-        self._idle: list[Connection] = []
+        self._idle: list[Link] = []
         self._lock = threading.Lock()
         self._tables: Tables | None = None
         self._compresses_copies = False
@@ -80,12 +90,13 @@ class TimescaleSink:
             raise SpecError(
                 "timescale: TIMESCALE_CONNECTION is not set; it names the database, such as postgresql://user@host:5432/energy"
             )
-        return cls(settings.timescale, spec)
+        name, secrets = "TIMESCALE_CONNECTION", settings.secrets
+        return cls(lambda: demanded(secrets, name), spec, forget=lambda: forget(secrets, name))
 
     def open(self, dataset: Dataset | None = None) -> None:
         """See `Sink.open`: connects, and makes or migrates what is not as the contract has it."""
         contracts = self._contracts if dataset is None else {dataset.contract.kind: dataset.contract}
-        with self._session() as connection, self._told("cannot be opened"):
+        with self._session("cannot be opened") as connection:
             found = ask(connection, ddl.SERVER)[0]
             major = found[0] // 10000
             if major < OLDEST_SERVER:
@@ -104,9 +115,8 @@ class TimescaleSink:
         """See `Sink.close`."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
-            with suppress(Exception):
-                connection.close()
+        for link in idle:
+            drop(link.connection)
 
     def stage(self, table: pa.Table, scope: Scope, progress: Progress | None = None) -> _Staged:
         """See `Drained.stage`: deletes and copies in a transaction that stays open, so no reader sees anything of it."""
@@ -115,9 +125,10 @@ class TimescaleSink:
         if self._tables is None:
             raise SinkUnavailable("timescale: the sink is not open")
         attempt = uuid.uuid4().hex
-        connection = self._connect()
+        link = self._link()
+        connection = link.connection
         try:
-            with self._told(f"{scope.chunk.key} was not taken"):
+            with _told(link, f"{scope.chunk.key} was not taken"):
                 places = self._tables.place_numbers(connection, table)
                 self._tables.make_partitions(connection, table, scope.contract)
                 _lock(connection, scope)
@@ -128,11 +139,11 @@ class TimescaleSink:
         except BaseException:
             drop(connection)
             raise
-        return _Staged(self, connection, scope, attempt, table.num_rows)
+        return _Staged(self, link, scope, attempt, table.num_rows)
 
     def position(self, group: str, topic: str) -> Position:
         """See `Drained.position`."""
-        with self._session() as connection, self._told("cannot be read"):
+        with self._session("cannot be read") as connection:
             found = ask(
                 connection, "select position from iso_position where consumer_group = $1 and topic = $2", group, topic
             )
@@ -140,19 +151,19 @@ class TimescaleSink:
 
     def advance(self, progress: Progress) -> None:
         """See `Drained.advance`."""
-        with self._session() as connection, self._told("the position was not kept", CommitFailed):
+        with self._session("the position was not kept", CommitFailed) as connection:
             _step(connection, progress)
             connection.commit()
 
     def held(self, dataset: Dataset | None = None, window: Window | None = None) -> list[Held]:
         """See `Sink.held`: what the ledger says of the chunks that still have at least one row."""
         contracts = self._contracts.values() if dataset is None else [dataset.contract]
-        with self._session() as connection, self._told("cannot be asked what it holds"):
+        with self._session("cannot be asked what it holds") as connection:
             return [each for contract in contracts for each in ledger.held(connection, contract, dataset, window)]
 
     def days(self, scope: Scope) -> tuple[Day, ...]:
         """See `Sink.days`: summed up on the server."""
-        with self._session() as connection, self._told(f"cannot be asked for the days of {scope.chunk.key}"):
+        with self._session(f"cannot be asked for the days of {scope.chunk.key}") as connection:
             return ledger.days(connection, scope, _owned_by(scope))
 
     def landed(self, scope: Scope, attempt: str) -> bool:
@@ -160,54 +171,42 @@ class TimescaleSink:
 
         The scope is locked first: a server that is still busy with the commit would answer too early.
         """
-        with self._session() as connection:
+        with self._session(f"cannot be asked for {scope.chunk.key}") as connection:
             _lock(connection, scope)
             found = ask(connection, "select attempt from iso_chunk where chunk_key = $1", scope.chunk.key)
         return bool(found and found[0][0] == attempt)
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, link: Link) -> None:
         """A connection without a transaction, for the next chunk."""
         with self._lock:
-            self._idle.append(connection)
+            self._idle.append(link)
 
-    def explain(self, error: BaseException) -> str:
-        """The error in one line, without what is secret, and what to do about it where that is known."""
-        return explain(error, self._dsn)
-
-    def _connect(self) -> Connection:
+    def _link(self) -> Link:
+        """A connection as who we are now: one that was made as somebody else is put away."""
+        dsn = self._dsn()
         while (idle := self._taken()) is not None:
             # A server that was restarted has left dead ones, and each would cost a chunk its attempt.
-            if lives(idle):
+            if idle.dsn == dsn and lives(idle.connection):
                 return idle
-            drop(idle)
-        with self._told("cannot be reached"):
-            return connect(self._dsn)
+            drop(idle.connection)
+        return linked(self._dsn, self._forget)
 
-    def _taken(self) -> Connection | None:
+    def _taken(self) -> Link | None:
         with self._lock:
             return self._idle.pop() if self._idle else None
 
     @contextmanager
-    def _session(self) -> Iterator[Connection]:
-        """A connection that is rolled back, and kept if it still lives."""
-        connection = self._connect()
+    def _session(self, what: str, kind: type[SinkError] = SinkUnavailable) -> Iterator[Connection]:
+        """A connection that is rolled back, and kept if it still lives; the driver's errors are translated to what was not."""
+        link = self._link()
         try:
-            yield connection
-            connection.rollback()
+            with _told(link, what, kind):
+                yield link.connection
+                link.connection.rollback()
         except BaseException:
-            drop(connection)
+            drop(link.connection)
             raise
-        self.give_back(connection)
-
-    @contextmanager
-    def _told(self, what: str, kind: type[SinkError] = SinkUnavailable) -> Iterator[None]:
-        """Translate the driver's errors."""
-        from adbc_driver_manager.dbapi import Error
-
-        try:
-            yield
-        except Error as error:
-            raise kind(f"timescale: {what}: {self.explain(error)}") from error
+        self.give_back(link)
 
     def _replace(
         self,
@@ -241,54 +240,65 @@ class TimescaleSink:
 class _Staged:
     """An open transaction that holds the scope's rows."""
 
-    def __init__(self, sink: TimescaleSink, connection: Connection, scope: Scope, attempt: str, rows: int) -> None:
+    def __init__(self, sink: TimescaleSink, link: Link, scope: Scope, attempt: str, rows: int) -> None:
         self._sink = sink
-        self._connection: Connection | None = connection
+        self._link: Link | None = link
         self._scope = scope
         self._attempt = attempt
         self._rows = rows
 
     def commit(self) -> Written:
         """See `Staged.commit`."""
-        if self._connection is None:
+        if self._link is None:
             raise ValueError(f"{self._scope.chunk.key}: staged rows can be committed once, and not after a discard")
-        connection, self._connection = self._connection, None
+        link, self._link = self._link, None
         try:
-            connection.commit()
+            link.connection.commit()
         except Exception as error:  # noqa: BLE001 - whatever it was, the commit may have happened before it
-            drop(connection)
-            self._look(error)
+            drop(link.connection)
+            self._look(error, link.explain(error))
         except BaseException:
-            drop(connection)
+            drop(link.connection)
             raise
         else:
-            self._sink.give_back(connection)
+            self._sink.give_back(link)
         return Written(TimescaleSink.kind, ddl.view_name(self._scope.contract), self._rows, self._attempt)
 
     def discard(self) -> None:
         """See `Staged.discard`."""
-        if self._connection is None:
+        if self._link is None:
             return
-        connection, self._connection = self._connection, None
+        link, self._link = self._link, None
         try:
-            connection.rollback()
+            link.connection.rollback()
         except Exception:  # noqa: BLE001 - a lost connection rolls back by itself
-            drop(connection)
+            drop(link.connection)
         else:
-            self._sink.give_back(connection)
+            self._sink.give_back(link)
 
-    def _look(self, error: Exception) -> None:
+    def _look(self, error: Exception, told: str) -> None:
         """Raise unless the commit happened all the same."""
-        key, told = self._scope.chunk.key, self._sink.explain(error)
+        key = self._scope.chunk.key
         try:
             landed = self._sink.landed(self._scope, self._attempt)
         except Exception as while_looking:  # noqa: BLE001 - see above
             raise CommitUnknown(
                 f"timescale: whether {key} was committed is unknown ({told}), and the database cannot be asked "
-                f"({self._sink.explain(while_looking)}); run it again once it can be: the scope is replaced, nothing doubles"
+                f"({while_looking}); run it again once it can be: the scope is replaced, nothing doubles"
             ) from error
         if not landed:
             raise CommitFailed(f"timescale: {key} was not committed: {told}") from error
+
+
+@contextmanager
+def _told(link: Link, what: str, kind: type[SinkError] = SinkUnavailable) -> Iterator[None]:
+    """Translate the driver's errors."""
+    from adbc_driver_manager.dbapi import Error
+
+    try:
+        yield
+    except Error as error:
+        raise kind(f"timescale: {what}: {link.explain(error)}") from error
 
 
 def _step(connection: Connection, progress: Progress) -> None:

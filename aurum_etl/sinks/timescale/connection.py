@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import tenacity
 
+from aurum_etl.errors import SinkUnavailable
 from aurum_etl.redaction import redacted
+from aurum_etl.secrets.refusal import once_more_if_refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from adbc_driver_manager.dbapi import Connection
 
 OLDEST_SERVER = 15
@@ -49,6 +54,8 @@ _ADVICE_BY_WORDS = {
     "No space left on device": ADVICE["53100"],
 }
 """The same where there is no connection yet, and no SQLSTATE."""
+_REFUSED = frozenset({"28P01", "28000"})
+_REFUSED_WORDS = ("authentication failed", "no password supplied", 'role "', "no pg_hba.conf entry")
 
 
 @tenacity.retry(
@@ -74,6 +81,39 @@ def connect(dsn: str) -> Connection:
     )
     connection.commit()
     return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A connection, and what it was made with."""
+
+    connection: Connection
+    dsn: str = field(repr=False)
+
+    def explain(self, error: BaseException) -> str:
+        """See `explain`."""
+        return explain(error, self.dsn)
+
+
+def linked(dsn: Callable[[], str], forget: Callable[[], None], connect: Callable[[str], Connection] = connect) -> Link:
+    """A connection with what the secrets are now: looked up past what is cached, where the server does not know them.
+
+    Raises: SinkUnavailable if there is none to be had; SecretError if the secrets are not.
+    """
+    from adbc_driver_manager.dbapi import Error
+
+    def link(found: str) -> Link:
+        try:
+            return Link(connect(found), found)
+        except Error as error:
+            raise SinkUnavailable(f"timescale: cannot be reached: {explain(error, found)}") from error
+
+    return once_more_if_refused(link, dsn, forget, lambda error: _is_refusal(error.__cause__))
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the server does not take us for who we say we are; before there is a connection, only words tell."""
+    return getattr(error, "sqlstate", None) in _REFUSED or any(words in str(error) for words in _REFUSED_WORDS)
 
 
 def ask(connection: Connection, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
