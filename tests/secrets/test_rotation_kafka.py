@@ -107,7 +107,7 @@ def test_a_password_that_stays_wrong_is_told_at_once(brokers: Brokers) -> None:
     brokers.kept.put(KAFKA_SASL_PASSWORD="sesame-of-nobody")
     started = time.monotonic()
     for ask in (lambda: sink.stage(rows(of, "A"), of), sink.open):
-        with pytest.raises(SinkUnavailable, match="_AUTHENTICATION.*check KAFKA_SASL_USERNAME") as caught:
+        with pytest.raises(SinkUnavailable, match=r"_AUTHENTICATION.*check KAFKA_SASL_USERNAME") as caught:
             ask()
         assert "sesame" not in str(caught.value)
     assert time.monotonic() - started < 20, "the time for an answer is thirty seconds, and ten"

@@ -119,7 +119,7 @@ def test_a_password_that_stays_wrong_is_told_and_never_shown(guarded: Guarded, t
     settings = kept.settings()
     for ask in (opened, looked_at):
         with pytest.raises(
-            SinkUnavailable, match="authentication failed.*check the password in TIMESCALE_CON"
+            SinkUnavailable, match=r"authentication failed.*check the password in TIMESCALE_CON"
         ) as caught:
             ask(settings)
         assert "sesame" not in str(caught.value)
@@ -183,8 +183,9 @@ def leasing(
         "energy",
         # As the README has it.
         creation_statements=[
-            f"create role \"{{{{name}}}}\" login password '{{{{password}}}}' valid until '{{{{expiration}}}}' "
-            f'in role {guarded.role}; alter role "{{{{name}}}}" set role {guarded.role}'
+            "create role \"{{name}}\" login password '{{password}}' valid until '{{expiration}}' in role "
+            + guarded.role,
+            f'alter role "{{{{name}}}}" set role {guarded.role}',
         ],
         revocation_statements=['drop role if exists "{{name}}"'],
         default_ttl=f"{seconds}s",

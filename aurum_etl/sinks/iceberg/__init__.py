@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import tenacity
 
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
-from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable, SpecError
+from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable
 from aurum_etl.receipt import Written
 from aurum_etl.secrets import SECRETS, forget
 from aurum_etl.secrets.refusal import once_more_if_refused
