@@ -67,6 +67,17 @@ def ends_after_it_starts(start: str, end: str) -> Check:
     return Check("ends_after_it_starts", end, holds)
 
 
+def text_has_no_nul(columns: Sequence[str]) -> Check:
+    """No text has the character NUL in it: PostgreSQL takes none, and one row would keep all others of its chunk out."""
+
+    def holds() -> pl.Expr:
+        import polars as pl
+
+        return ~pl.any_horizontal(pl.col(columns).str.contains("\0", literal=True).fill_null(value=False))
+
+    return Check("text_has_no_nul", columns[0], holds)
+
+
 def something_is_measured(columns: Sequence[str]) -> Check:
     """At least one of the values is there: a row that says nothing is no observation."""
 

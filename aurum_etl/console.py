@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aurum_etl.redaction import hidden_in, redacted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
@@ -29,18 +31,20 @@ class Console:
     def document(self, document: object) -> None:
         """The command's one JSON document; nothing where JSON was not asked for."""
         if self.as_json:
-            click.echo(json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False))
+            text = _as_json(document)
+            # Few documents hold a secret, and some a million rows: only where there is one, it is looked for in each value.
+            click.echo(text if redacted(text) == text else _as_json(hidden_in(json.loads(text))))
 
     def line(self, text: str) -> None:
         """A line for people; nothing where JSON was asked for."""
         if not self.as_json:
-            click.echo(text)
+            click.echo(redacted(text))
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for people: ruled on a terminal, tab separated when piped."""
         if self.as_json:
             return
-        cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        cells = [["" if cell is None else redacted(str(cell)) for cell in row] for row in rows]
         if not sys.stdout.isatty():
             for row in [list(header), *cells]:
                 click.echo("\t".join(row))
@@ -77,6 +81,10 @@ class Console:
         from rich.console import Console as Rich
 
         return Rich(stderr=True).status(what)
+
+
+def _as_json(document: object) -> str:
+    return json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: object) -> object:

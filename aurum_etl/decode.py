@@ -23,6 +23,7 @@ from isal import isal_zlib
 
 from aurum_etl.dataset import Published
 from aurum_etl.errors import SourceChanged, SourceUnavailable, TooLarge
+from aurum_etl.redaction import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,21 @@ _LOCAL_HEADER_BYTES = 30
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST_OBJECT_BYTES = 65_536
+_LOOKED_AT = 4096
+"""How many bytes of what is no answer are looked at for its first words."""
+_LIMIT = "AURUM_RESPONSE_MAX_MB"
+_HARMLESS_BYTES = 64 * 1024 * 1024
+_MOST_TIMES = 300
+"""No member of more than `_HARMLESS_BYTES` inflates to so many times its size: published tables become 10 to 60 times as
+large, and what is nothing but a repetition 1,000 times."""
+_LIST_BYTES = 16 * 1024 * 1024
+"""The list of a zip's members may be so long, and takes ten times as much memory: a year in files of five minutes has 10 MB."""
+_MOST_COLUMNS = 20_000
+"""Columns of a csv, or of objects: every place of the largest market in a column of its own, and more."""
+_MOST_LEVELS = 32
+"""Objects and lists inside each other, or as many more whose ends do not come; none of the ISOs has more than seven."""
+_BRACKETS = bytes.maketrans(b"[]", b"{}")
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,7 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
     """The files inside a zip, one after the other, each inflated while the one before it is being used.
 
     Raises: SourceUnavailable if the bytes are no whole zip (the next try may bring one); TooLarge if they would
-            inflate to more than `max_bytes`.
+            inflate to more than `max_bytes`; SourceChanged if they are made to be more than they look like.
     """
     with path.open("rb") as file:
         if file.read(2) != _ZIP_MAGIC:
@@ -83,7 +99,7 @@ def inner_members(member: Member, where: str, max_bytes: int) -> Iterator[Member
     if not member.content.startswith(_ZIP_MAGIC):
         yield member
         return
-    inside = f"{where}: {member.name}"
+    inside = f"{where}: {_named(member.name)}"
     file = io.BytesIO(member.content)
     for info in _listed(file, inside, max_bytes):
         yield _inflate(file, info, inside)
@@ -92,16 +108,63 @@ def inner_members(member: Member, where: str, max_bytes: int) -> Iterator[Member
 def _listed(file: BinaryIO, where: str, max_bytes: int) -> list[zipfile.ZipInfo]:
     """What a zip says that is in it."""
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(_Listed(file, where)) as archive:
             infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise SourceUnavailable(f"{where}: the zip is damaged or cut short: {error}") from error
     if not infos:
         raise SourceUnavailable(f"{where}: the zip has no member")
     total = sum(info.file_size for info in infos)
     if total > max_bytes:
-        raise TooLarge(f"{where}: the zip declares {total:,} bytes of content, more than {max_bytes:,}")
+        raise TooLarge(f"{where}: the zip declares {total:,} bytes of content, more than {max_bytes:,} ({_LIMIT})")
+    _demand_honest(infos, where)
     return infos
+
+
+class _Listed(io.BufferedIOBase):
+    """A zip of which no long list can be read at once."""
+
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        self._file = file
+        self._where = where
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > _LIST_BYTES:
+            raise SourceChanged(
+                f"{self._where}: the zip's list of members has {size:,} bytes, more than {_LIST_BYTES:,}"
+            )
+        return self._file.read(-1 if size is None else size)
+
+
+def _demand_honest(infos: Sequence[zipfile.ZipInfo], where: str) -> None:
+    """Refuse members that share bytes, or inflate to what no table does: both are made to fill a disk or a memory.
+
+    Raises: SourceChanged, since asking for less would bring no better.
+    """
+    end, before = 0, ""
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise SourceChanged(f"{where}: members {_named(before)} and {_named(info.filename)} of the zip overlap")
+        end, before = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size, info.filename
+        _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(info.filename)}")
+
+
+def _demand_likely(packed: int, inflated: int, what: str) -> None:
+    if inflated > max(_HARMLESS_BYTES, _MOST_TIMES * packed):
+        raise SourceChanged(
+            f"{what} inflates from {packed:,} bytes to {inflated:,}, more than {_MOST_TIMES} times as many"
+        )
+
+
+def _named(name: str) -> str:
+    """A member's name for a message: it comes from outside."""
+    return start_of(name if name.isprintable() else repr(name), 120)
 
 
 def file_members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
@@ -114,11 +177,16 @@ def file_members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
     if magic == _ZIP_MAGIC:
         yield from members(path, where, max_bytes)
     elif magic == _GZIP_MAGIC:
+        _demand_size(path, where, max_bytes)
         yield Member(path.name.removesuffix(".gz"), _gunzipped(path.read_bytes(), where, max_bytes))
-    elif path.stat().st_size > max_bytes:
-        raise TooLarge(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
     else:
+        _demand_size(path, where, max_bytes)
         yield Member(path.name, path.read_bytes())
+
+
+def _demand_size(path: Path, where: str, max_bytes: int) -> None:
+    if (size := path.stat().st_size) > max_bytes:
+        raise TooLarge(f"{where}: {size:,} bytes are more than {max_bytes:,} ({_LIMIT})")
 
 
 def whole(path: Path, where: str, max_bytes: int) -> bytes:
@@ -126,8 +194,7 @@ def whole(path: Path, where: str, max_bytes: int) -> bytes:
 
     Raises: TooLarge if it is no small one; SourceUnavailable if it is empty.
     """
-    if path.stat().st_size > max_bytes:
-        raise TooLarge(f"{where}: {path.stat().st_size:,} bytes are more than {max_bytes:,}")
+    _demand_size(path, where, max_bytes)
     content = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
     if not content.strip():
         raise SourceUnavailable(f"{where}: an empty body instead of data")
@@ -136,12 +203,14 @@ def whole(path: Path, where: str, max_bytes: int) -> bytes:
 
 def _gunzipped(content: bytes, where: str, max_bytes: int) -> bytes:
     inflater = isal_zlib.decompressobj(wbits=31)
+    likely = max(_HARMLESS_BYTES, _MOST_TIMES * len(content))
     try:
-        inflated: bytes = inflater.decompress(content, max_bytes + 1)
+        inflated: bytes = inflater.decompress(content, min(max_bytes, likely) + 1)
     except _INFLATE_ERRORS as error:
         raise SourceUnavailable(f"{where}: the gzip is damaged: {error}") from error
     if len(inflated) > max_bytes:
-        raise TooLarge(f"{where}: the gzip inflates to more than {max_bytes:,} bytes")
+        raise TooLarge(f"{where}: the gzip inflates to more than {max_bytes:,} bytes ({_LIMIT})")
+    _demand_likely(len(content), len(inflated), f"{where}: the gzip")
     if not inflater.eof:
         raise SourceUnavailable(f"{where}: the gzip is cut short")
     return inflated
@@ -152,9 +221,9 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
 
     The member is inflated in one call by ISA-L, about twice as fast as the standard library's reader.
     """
-    damaged = f"{where}: member {info.filename} is damaged"
+    damaged = f"{where}: member {_named(info.filename)} is damaged"
     if info.flag_bits & 0x1:
-        raise SourceChanged(f"{where}: member {info.filename} is encrypted")
+        raise SourceChanged(f"{where}: member {_named(info.filename)} is encrypted")
     if info.header_offset < 0:
         raise SourceUnavailable(f"{damaged}: bytes are missing in front of it")
     file.seek(info.header_offset)
@@ -174,7 +243,7 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
         except _INFLATE_ERRORS as error:
             raise SourceUnavailable(f"{damaged}: {error}") from error
     else:
-        raise SourceChanged(f"{where}: member {info.filename} is compressed by method {info.compress_type}")
+        raise SourceChanged(f"{where}: member {_named(info.filename)} is compressed by method {info.compress_type}")
     if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
         raise SourceUnavailable(f"{damaged}: its checksum or size is not what the zip says")
     return Member(info.filename, content)
@@ -201,6 +270,7 @@ def csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
 def _csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
     # Slices of a few bytes only: a copy of a member would cost as much as a tenth of its parsing.
     header_line = content[: content.find(b"\n") + 1] or content
+    _demand_columns(header_line.count(b",") + 1, where)
     header = names_of(header_line)
     found = _columns(header, report, where)
     _check_last_line(content, len(header), where)
@@ -222,6 +292,11 @@ def _csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         frame = _read_as_text(scan, found.types, where, error)
     return found.batch(frame, where)
+
+
+def _demand_columns(number: int, where: str) -> None:
+    if number > _MOST_COLUMNS:
+        raise SourceChanged(f"{where}: {number:,} columns, more than {_MOST_COLUMNS:,}")
 
 
 def records(frame: pl.DataFrame, report: Report, where: str) -> pa.RecordBatch:
@@ -270,11 +345,12 @@ def json_records(content: bytes, path: tuple[str, ...], where: str, report: Repo
             return rows
         return _found_out(content, path, where)
     except pl.exceptions.DuplicateError as error:
-        raise SourceUnavailable(f"{where}: the json is damaged: {_shortened(str(error))}") from error
+        raise SourceUnavailable(f"{where}: the json is damaged: {start_of(str(error))}") from error
 
 
 def _found_out(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFrame:
     """The objects by the types that they turn out to have."""
+    _demand_plain(content, where)
     try:
         document = pl.read_json(io.BytesIO(content), infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
@@ -283,7 +359,7 @@ def _found_out(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFram
     if content.lstrip()[:1] == b"[":
         return _flat(document)
     if not set(path) & set(document.columns):
-        raise SourceChanged(f"{where}: expected {'.'.join(path)}; found {_shortened(', '.join(document.columns))}")
+        raise SourceChanged(f"{where}: expected {'.'.join(path)}; found {start_of(', '.join(document.columns))}")
     for name in path:
         if name not in document.columns:
             continue
@@ -295,6 +371,28 @@ def _found_out(content: bytes, path: tuple[str, ...], where: str) -> pl.DataFram
         document = inside.struct.unnest()
     # Objects without a field are no rows.
     return _flat(document) if document.width else pl.DataFrame()
+
+
+def _demand_plain(content: bytes, where: str) -> None:
+    """Refuse a document whose types would take more memory than its values: each level of nesting is copied into all those
+    around it, and each name is a column of all objects.
+
+    Raises: SourceChanged.
+    """
+    if b"\0" in content:
+        raise SourceChanged(f"{where}: the json has NUL bytes in it, and is no UTF-8")
+    if content.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] not in (b"{", b"["):
+        return
+    bare = re.sub(rb"\\.", b"", content, flags=re.DOTALL) if b"\\" in content else content
+    brackets = bare.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = re.sub(rb'"[^"]*"', b"", brackets)
+    for _ in range(_MOST_LEVELS):
+        brackets = brackets.replace(b"{}", b"")
+    if len(brackets) > _MOST_LEVELS:
+        raise SourceChanged(f"{where}: the json is nested more than {_MOST_LEVELS} levels deep, or does not end")
+    names = pl.Series([bare.decode("utf-8", "replace")]).str.extract_all(r'"[^"]*"\s*:').explode().n_unique()
+    _demand_columns(names, where)
 
 
 def _declared(content: bytes, path: tuple[str, ...], report: Report, where: str) -> pl.DataFrame | None:
@@ -312,7 +410,7 @@ def _declared(content: bytes, path: tuple[str, ...], report: Report, where: str)
         nested = {outer: list(value) for outer, value in first.items() if isinstance(value, dict)}
         flat = [name for name in first if name not in nested]
         found = _columns([*flat, *(f"{outer}.{name}" for outer in nested for name in nested[outer])], report, where)
-    except (ValueError, SourceChanged):
+    except (ValueError, RecursionError, SourceChanged):
         return None
     kinds = {
         published: pl.Float64() if found.types[name] is Published.NUMBER else pl.String()
@@ -344,11 +442,11 @@ def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataF
         return pl.DataFrame()
     records = [document] if isinstance(document, dict) else document
     if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
-        raise SourceChanged(f"{where}: {'.'.join(path)} holds no objects: {_shortened(repr(document))}")
+        raise SourceChanged(f"{where}: {'.'.join(path)} holds no objects: {start_of(repr(document))}")
     try:
         return _flat(pl.DataFrame(records, infer_schema_length=None))
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
-        raise SourceChanged(f"{where}: the objects are not alike: {_shortened(str(error))}") from error
+        raise SourceChanged(f"{where}: the objects are not alike: {start_of(str(error))}") from error
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -364,8 +462,10 @@ def _no_json(content: bytes, where: str, reason: str) -> SourceUnavailable | Sou
     if start.startswith(b"<"):
         return SourceUnavailable(f"{where}: an html page instead of data: {_words_of_html(content)}")
     if start[:1] in (b"{", b"["):
-        return SourceUnavailable(f"{where}: the json is damaged or cut short: {_shortened(reason)}")
-    return SourceChanged(f"{where}: expected json, got {_shortened(content[:160].decode('utf-8', 'replace'))!r}")
+        return SourceUnavailable(f"{where}: the json is damaged or cut short: {start_of(reason)}")
+    return SourceChanged(
+        f"{where}: expected json, got {start_of(content[:_LOOKED_AT].decode('utf-8', 'replace'), 160)!r}"
+    )
 
 
 def demand_no_html(content: bytes, where: str) -> None:
@@ -378,7 +478,8 @@ def demand_no_html(content: bytes, where: str) -> None:
 
 
 def _words_of_html(content: bytes) -> str:
-    return " ".join(re.sub(rb"<[^>]*>", b" ", content[:4096]).decode("utf-8", "replace").split())[:200]
+    words = re.sub(rb"<[^>]*>", b" ", content[:_LOOKED_AT]).decode("utf-8", "replace").split()
+    return start_of(" ".join(words), 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +544,7 @@ def _columns(header: Sequence[str], report: Report, where: str) -> _Found:
     if missing:
         raise SourceChanged(
             f"{where}: column {', '.join(missing)} is missing; expected {', '.join(report.published)}; "
-            f"found {_shortened(', '.join(header))}"
+            f"found {start_of(', '.join(header))}"
         )
     types = {name: report.published[name] for name in names}
     if report.spread is not None and report.spread.others:
@@ -522,10 +623,13 @@ def xml(content: bytes, where: str) -> Element:
     """
     from xml.etree import ElementTree as ET
 
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise SourceChanged(f"{where}: the xml declares a document type, which is refused")
+    class Builder(ET.TreeBuilder):
+        # The parser tells, and not a search for the word: in UTF-16 its bytes are others.
+        def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
+            raise SourceChanged(f"{where}: the xml declares a document type, {_named(name)}, which is refused")
+
     try:
-        return ET.fromstring(content)  # noqa: S314 - no document type, so no entity can be declared
+        return ET.fromstring(content, ET.XMLParser(target=Builder()))  # noqa: S314 - no document type, so no entity
     except (ET.ParseError, ValueError, LookupError) as error:
         raise SourceChanged(f"{where}: the xml is not well-formed: {error}") from error
 
@@ -591,7 +695,7 @@ def _number(column: pl.Series, where: str) -> pl.Series:
     number = text.cast(pl.Float64, strict=False)
     bad = text.filter(text.is_not_null() & number.is_null())
     if len(bad):
-        raise SourceChanged(f'{where}: column {column.name} holds "{_shortened(bad[0])}", which is no number')
+        raise SourceChanged(f'{where}: column {column.name} holds "{start_of(bad[0])}", which is no number')
     return number
 
 
@@ -617,7 +721,7 @@ def _read_as_text(
     try:
         text = scan(lambda _: pl.String())
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
-        raise SourceChanged(f"{where}: not a readable csv: {_shortened(str(error))}") from error
+        raise SourceChanged(f"{where}: not a readable csv: {start_of(str(error))}") from error
     found = []
     for name, kind in columns.items():
         column = text.get_column(name)
@@ -627,9 +731,5 @@ def _read_as_text(
 
 def _excerpt(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(160).decode("utf-8", "replace").strip()
-    return f'"{_shortened(" ".join(start.split()))}"' if start else "nothing"
-
-
-def _shortened(text: str, most: int = 300) -> str:
-    return text if len(text) <= most else text[:most] + "…"
+        start = file.read(_LOOKED_AT).decode("utf-8", "replace").strip()
+    return f'"{start_of(" ".join(start.split()), 160)}"' if start else "nothing"

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 import tenacity
 
-from aurum_etl.archive import Answer, Exchange, shown
+from aurum_etl.archive import Answer, Exchange
 from aurum_etl.errors import (
     AccessDenied,
     SourceChanged,
@@ -27,14 +27,16 @@ from aurum_etl.errors import (
     SourceUnavailable,
     SourceUnreachable,
     TooLarge,
+    in_words,
 )
 from aurum_etl.manners import NothingThere
 from aurum_etl.quota import Call, Reply, demand_going
+from aurum_etl.redaction import address_of, know, start_of
 from aurum_etl.secrets import demanded, forget
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from aurum_etl.archive import Archive, Incoming, Request
@@ -49,6 +51,11 @@ _TOO_FAST = frozenset({408, 425, 429})
 _ADDRESS_TOO_LONG = 414
 _TOO_LARGE = frozenset({413, _ADDRESS_TOO_LONG})
 _UNREACHABLE_ATTEMPTS = 3
+_WORDS_BYTES = 4096
+"""How much of a refusal is looked at for its first words."""
+_ENCODINGS = ("gzip", "deflate")
+"""How a body may be packed on its way, once: others become 30,000 times as large, or as large again with each layer, before
+anybody can count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,8 @@ class Proof(httpx.Auth):
         Raises: SecretError if one of them is no longer to be had.
         """
         found = self._shown.last = tuple(demanded(self._credentials, name) for name in self._names)
+        # What is shown may come back in an answer, also as a Basic header has it.
+        know(*found, ":".join(found))
         return found
 
     def renewed(self) -> bool:
@@ -203,7 +212,7 @@ class _Came:
 
 
 def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    return in_words(error)[:500]
 
 
 class Download:
@@ -234,7 +243,10 @@ class Download:
         self._stopping = stop or threading.Event()
         timeout = httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds)
         self._client = httpx.Client(
-            timeout=timeout, follow_redirects=False, headers={"user-agent": manners.user_agent}, auth=auth
+            timeout=timeout,
+            follow_redirects=False,
+            headers={"user-agent": manners.user_agent, "accept-encoding": ", ".join(_ENCODINGS)},
+            auth=auth,
         )
         self._auth = auth
         if isinstance(auth, GatedAuth):
@@ -288,7 +300,7 @@ class Download:
         tries: _Tries,
     ) -> Fetched[T]:
         """Send once, when it is its turn, and settle what it was reserved for: the true numbers, whatever came."""
-        url = _without_secrets(f"{self._bases[request.host]}/{request.path}", request.query)
+        url = address_of(f"{self._bases[request.host]}/{request.path}", request.query)
         call = Call(self._hosts[request.host], request.method, url, number, chunk_key)
         reservation = self._budget.reserve(call, self._stopping)
         tries.waited_seconds += reservation.waited_seconds
@@ -311,7 +323,7 @@ class Download:
     @contextmanager
     def _beside(self, host: str, url: str) -> Iterator[Callable[[int], None]]:
         """A request that brings no data, such as a login: on record as the others are, and never archived."""
-        call = Call(self._hosts[host], "POST", _without_secrets(url, ()), beside=True)
+        call = Call(self._hosts[host], "POST", address_of(url), beside=True)
         reservation = self._budget.reserve(call, self._stopping)
         came, error = _Came(time.monotonic()), None
         try:
@@ -345,14 +357,16 @@ class Download:
                 broken: Exception | None = None
                 try:
                     self._receive(response, incoming, came, where)
-                except (httpx.HTTPError, SourceUnavailable, TooLarge) as error:
+                except (httpx.HTTPError, SourceUnavailable, SourceChanged, TooLarge) as error:
                     # What came before a connection broke is evidence too.
                     broken = error
+                if response.status_code != httpx.codes.OK:
+                    incoming.hide()
                 answer = self._archive.keep(
                     incoming,
                     request,
                     Exchange(
-                        base=base,
+                        base=address_of(base),
                         origin=self._origin,
                         status=response.status_code,
                         headers={name.lower(): value for name, value in response.headers.items()},
@@ -377,7 +391,12 @@ class Download:
         return answer
 
     def _receive(self, response: httpx.Response, incoming: Incoming, came: _Came, where: str) -> None:
-        """Take in the body, as long as it is neither too long nor too slow."""
+        """Take in the body, as long as it is neither too long nor too slow; what counts is what it inflates to."""
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity", *_ENCODINGS):
+            raise SourceChanged(
+                f'{where}: the body is packed as "{encoding[:100]}", not once by {" or ".join(_ENCODINGS)}'
+            )
         for piece in response.iter_bytes():
             demand_going(self._stopping)
             incoming.write(piece)
@@ -456,12 +475,6 @@ def host_of(iso: str, base: str) -> str:
     return f"{iso} {urlsplit(base).netloc.rpartition('@')[2]}".strip()
 
 
-def _without_secrets(address: str, query: Iterable[tuple[str, str]]) -> str:
-    """The address with its arguments, for the record: without user and password, and without what looks like a key."""
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, shown(query), ""))
-
-
 def _too_long(where: str, max_bytes: int) -> TooLarge:
     return TooLarge(f"{where}: the answer is longer than {max_bytes:,} bytes (AURUM_RESPONSE_MAX_MB)")
 
@@ -471,8 +484,8 @@ def _judged(answer: Answer, manners: Manners) -> Answer:
     if answer.status == 200:
         _demand_its_kind(answer)
         return answer
-    body = answer.body.read_bytes()[:400].decode("utf-8", "replace")
-    words = " ".join(body.split())[:200]
+    with answer.body.open("rb") as body:
+        words = start_of(" ".join(body.read(_WORDS_BYTES).decode("utf-8", "replace").split()), 200)
     message = f"{answer.request.describe()}: status {answer.status}" + (f': "{words}"' if words else "")
     if answer.status in manners.nothing_there and manners.says_nothing(answer):
         raise NothingThere(message, answer)

@@ -41,7 +41,7 @@ class Equipment:
     replay: bool
     paced: bool
     """Whether the ISO's limits are kept."""
-    bases: Mapping[str, str]
+    bases: Mapping[str, str] = field(repr=False)
     """Where each of the ISO's hosts is."""
     limits: Limits = UNLIMITED
     """What the dataset may use."""

@@ -37,6 +37,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from aurum_etl.redaction import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -52,13 +54,17 @@ EXIT_INTERRUPTED = 130
 
 
 class AurumError(Exception):
-    """Base of all errors that the engine raises on purpose."""
+    """Base of all errors that the engine raises on purpose.
+
+    What it says is without secrets from the beginning, since it goes everywhere: into the log, receipts, the audit log, alerts
+    and documents, and to other processes.
+    """
 
     retryable: ClassVar[bool] = False
     exit_code: ClassVar[int] = EXIT_CHUNK_FAILED
 
     def __init__(self, message: str, *, wait_seconds: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(redacted(message))
         self.wait_seconds = wait_seconds
         """How long the other side asked to be left alone, in seconds; None if it did not say."""
         self.until: datetime | None = None
@@ -234,6 +240,11 @@ def _again(kind: type[AurumError], args: tuple[object, ...]) -> AurumError:
     error = kind.__new__(kind, *args)
     error.args = args
     return error
+
+
+def in_words(error: BaseException) -> str:
+    """The kind of an error, whoever's it is, and what it says, as events, receipts and the audit log have it."""
+    return redacted(f"{type(error).__name__}: {error}")
 
 
 def listed(choices: Iterable[str], found: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import tenacity
 
 from aurum_etl import errors
-from aurum_etl.errors import AurumError, Stopped
+from aurum_etl.errors import AurumError, Stopped, in_words
 from aurum_etl.receipt import Outcome, Postponed
 from aurum_etl.telemetry import logger
 
@@ -264,7 +264,7 @@ class _Execution:
         waits = self._ending is None and (until - first).total_seconds() <= self._persistence.patience_seconds
         if waits:
             heapq.heappush(self._again, (time.monotonic() + wait, next(self._numbers), task))
-        return Postponed(task.chunk, until, f"{type(error).__name__}: {error}"), waits
+        return Postponed(task.chunk, until, in_words(error)), waits
 
     def _next_try(self, task: Task, receipt: Receipt) -> float | None:
         """Seconds until the chunk is tried again; None if it is settled, or given up."""

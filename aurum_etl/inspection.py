@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aurum_etl import quota
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import AurumError, SinkUnavailable, SpecError
+from aurum_etl.outside import made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -114,21 +115,18 @@ def write(table: pa.Table, path: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    partial = path.with_name(f".{path.name}.partial")
+    if path.suffix not in (".csv", ".parquet"):
+        raise SpecError(f"--out {path}: the suffix is not one of .csv, .parquet")
     try:
-        if path.suffix == ".parquet":
-            pyarrow.parquet.write_table(table, partial, compression="zstd")
-        elif path.suffix == ".csv":
-            pyarrow.csv.write_csv(table, partial)
-        else:
-            raise SpecError(f"--out {path}: the suffix is not one of .csv, .parquet")
-        partial.replace(path)
+        with made(path) as partial:
+            if path.suffix == ".parquet":
+                pyarrow.parquet.write_table(table, partial, compression="zstd")
+            else:
+                pyarrow.csv.write_csv(table, partial)
     except OSError as error:
         raise SpecError(f"--out {path}: cannot be written: {error.strerror or error}") from error
     except pa.ArrowException as error:
         raise SpecError(f"--out {path}: {path.suffix} cannot hold a column of this answer: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _iceberg_tables(settings: Settings) -> Iterator[tuple[str, Table]]:

@@ -23,7 +23,15 @@ from aurum_etl.adapters.base import Answers
 from aurum_etl.adapters.bulk import ask_or_bulk
 from aurum_etl.checksum import days_of_rows, rest_of_rows
 from aurum_etl.chunk import Chunk, Selection, scope_of
-from aurum_etl.errors import AurumError, ContractViolation, NotYetPublished, SourceChanged, SourceError, Stopped
+from aurum_etl.errors import (
+    AurumError,
+    ContractViolation,
+    NotYetPublished,
+    SourceChanged,
+    SourceError,
+    Stopped,
+    in_words,
+)
 from aurum_etl.program import program_of
 from aurum_etl.receipt import Content, Day, Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.sinks.ledger import Provenance
@@ -286,7 +294,7 @@ def _work(
         seconds={step: round(seconds, 6) for step, seconds in progress.seconds.items()},
         written=tuple(progress.written),
         findings=tuple(progress.findings),
-        error=None if error is None else f"{type(error).__name__}: {error}",
+        error=None if error is None else in_words(error),
         revision=progress.revision,
         bytes=progress.bytes,
         # What no store took is in no day.
@@ -412,7 +420,7 @@ def _about(chunk: Chunk) -> Iterator[None]:
         error.chunk_key = chunk.key
         if error.until is not None or isinstance(error, Stopped):
             raise
-        logger().warning("chunk.failed", chunk=chunk.key, error=f"{type(error).__name__}: {error}")
+        logger().warning("chunk.failed", chunk=chunk.key, error=in_words(error))
         raise
 
 

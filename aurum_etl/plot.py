@@ -8,6 +8,7 @@ import polars as pl
 import polars.selectors as cs
 
 from aurum_etl.errors import SpecError
+from aurum_etl.outside import made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +115,7 @@ def _to_png(lines: dict[str, pl.DataFrame], across: str, path: Path) -> None:
     figure.autofmt_xdate()
     try:
         FigureCanvasAgg(figure)
-        figure.savefig(path, format="png")
+        with made(path) as partial:
+            figure.savefig(partial, format="png")
     except OSError as error:
         raise SpecError(f"--plot {path}: cannot be written: {error.strerror}") from error

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from aurum_etl.redaction import without_known_in
+
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
@@ -56,8 +58,8 @@ class Quarantine:
             ingested_at=pl.lit(ingested_at, pl.Datetime("us", "UTC")),
             check=pl.col("check"),
             column=pl.col("column"),
-            value=pl.col("value"),
-            record=pl.col("record"),
+            value=without_known_in(rows.get_column("value")),
+            record=without_known_in(rows.get_column("record")),
         ).write_parquet(partial, compression="zstd")
         partial.chmod(0o600)
         partial.replace(path)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from ipaddress import ip_address
@@ -140,7 +140,7 @@ class Prepared:
     flags: Flags
     store: Store
     origin: Origin
-    bases: Mapping[str, str]
+    bases: Mapping[str, str] = field(repr=False)
     now: datetime
     plan: Plan
     """What will be done; for files it is made when they are read."""

@@ -61,6 +61,8 @@ CATALOG_VARIABLES = {
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _ADDRESSES = ("SCHEMA_REGISTRY_URL", "AWS_ENDPOINT_URL", "VAULT_ADDR", *_PROXIES)
 """What may have a password in it beside the secrets."""
+_PASSWORDS = ("VAULT_TOKEN", "VAULT_SECRET_ID", "PGPASSWORD")
+"""What proves who asks, beside the secrets: to Vault, and to PostgreSQL by its own library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Settings:
 
     home: Path
     """`AURUM_HOME`: warehouse, catalog, watermark store, archive and quarantine, all under one private folder."""
-    bases: Mapping[str, str]
+    bases: Mapping[str, str] = field(repr=False)
     """`AURUM_<ISO>_BASE`: base addresses that replace the ISO's own, by variable name."""
     archive_max_bytes: int | None
     """`AURUM_ARCHIVE_MAX_MB`: the archive is pruned, oldest first, to this size; None keeps everything."""
@@ -153,8 +155,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         # DuckDB takes what follows for options, and writes its log beside the folder.
         raise SpecError(f'AURUM_HOME: "{home}" has a question mark in it; choose a folder without one')
     bases = {name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")}
-    for address in (*bases.values(), *(variables.get(name, "") for name in _ADDRESSES)):
-        know_address(address)
+    hide_secrets(variables)
     max_mebibytes = _whole_number(variables, "AURUM_ARCHIVE_MAX_MB")
     disk_min_mebibytes = _whole_number(variables, "AURUM_DISK_MIN_MB")
     return Settings(
@@ -169,6 +170,17 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
         vault=_vault(variables),
         disk_min_bytes=(1024 if disk_min_mebibytes is None else disk_min_mebibytes) * MEBIBYTE,
     )
+
+
+def hide_secrets(environment: Mapping[str, str] | None = None) -> None:
+    """Hide from now on what the environment holds that nobody may see, whether somebody uses it or not."""
+    variables = os.environ if environment is None else environment
+    # They learn what is there when they are made.
+    Secrets(variables)
+    know(*(variables.get(name, "") for name in _PASSWORDS))
+    for name, value in variables.items():
+        if name in _ADDRESSES or (name.startswith("AURUM_") and name.endswith("_BASE")):
+            know_address(value)
 
 
 def _vault(variables: Mapping[str, str]) -> VaultAccess | None:
@@ -186,7 +198,6 @@ def _vault(variables: Mapping[str, str]) -> VaultAccess | None:
     if skip_verify not in ("", "0", "1", "false", "true", "f", "t"):
         raise SpecError(f'VAULT_SKIP_VERIFY: "{skip_verify}" is not one of true, false')
     token, secret_id = variables.get("VAULT_TOKEN", ""), variables.get("VAULT_SECRET_ID", "")
-    know(token, secret_id)
     cache_seconds = _whole_number(variables, "AURUM_VAULT_CACHE_SECONDS")
     return VaultAccess(
         address=address,

@@ -7,6 +7,7 @@ An error names the file, the path of the field, the value that stands there and 
 from __future__ import annotations
 
 import re
+import reprlib
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from aurum_etl.chunk import Selection
 from aurum_etl.errors import SpecError, listed
+from aurum_etl.redaction import start_of
 from aurum_etl.secrets import SECRETS
 from aurum_etl.secrets.base import FORMS, Reference
 from aurum_etl.settings import CATALOG_VARIABLES, KAFKA_VARIABLES, REGISTRY_VARIABLES
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from aurum_etl.dataset import Dataset
 
 _MAX_BYTES = 1_000_000
+_UNREADABLE = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What the library raises for a text that is no YAML: of its own, and of what it calls (`2026-13-01`, `!!timestamp x`)."""
+_BRIEF = reprlib.Repr()
+"""For values: a list that is named inside itself, or a thousand times inside others, would be written without end."""
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict, _BRIEF.maxstring, _BRIEF.maxother = 3, 10, 10, 100, 100
 _LISTED = BeforeValidator(lambda found: tuple(found) if isinstance(found, list) else found)
 """YAML has lists, and frozen blocks have tuples."""
 
@@ -300,9 +307,11 @@ def load_spec(path: Path, overrides: Iterable[str], datasets: Mapping[str, Datas
     Raises: SpecError if the file cannot be read, or anything in it, or in an override, is not as it should be.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        with path.open("rb") as file:
+            read = file.read(_MAX_BYTES + 1)
+        if len(read) > _MAX_BYTES:
             raise SpecError(f"{path}: more than {_MAX_BYTES:,} bytes; is this a spec?")
-        text = path.read_text("utf-8")
+        text = read.decode("utf-8")
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -332,16 +341,24 @@ def json_schema(datasets: Iterable[str]) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key may stand once: the library would let the last one win without a word."""
+    """Safe YAML in which a key is a word and may stand once: the library would let the last one win without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no word", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f'"{key}" stands twice', key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse `<<`: what is merged into what is merged would be written out in full, without end."""
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, '"<<" is not taken', key_node.start_mark)
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
@@ -351,7 +368,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise SpecError(f"{place}: not readable as YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise SpecError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(content, dict):
         raise SpecError(f"{path}: $: expected fields such as dataset and source, found {_shown(content)}")
@@ -361,13 +378,13 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 def _override(content: dict[str, Any], override: str) -> None:
     """Set one field: `source.nodes=ALL`, `sinks[0].kind=memory`, `source.nodes=[A, B]`."""
     path, equals, text = override.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[\d+\]|\.\d+)*", path):
+    if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[\d{1,9}\]|\.\d{1,9})*", path):
         raise SpecError(f'--set: "{override}" is not of the form PATH=VALUE, such as source.nodes=ALL')
     try:
         value = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with one rule more
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         # What is meant for a secret's place may be the secret itself.
-        found = "what stands there" if "secret" in path else f'"{text}"'
+        found = "what stands there" if "secret" in path else _shown(text)
         raise SpecError(f"--set {path}: {found} is not readable as YAML") from error
     steps = [int(step) if step.isdecimal() else step for step in re.findall(r"\w+", path)]
     place: Any = content
@@ -491,8 +508,8 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else repr(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= 120 else text[:120] + "…"
+    plain = list(value) if isinstance(value, tuple) else value
+    return start_of(f'"{value}"' if isinstance(value, str) else _BRIEF.repr(plain), 120)
 
 
 def _lower(message: str) -> str:

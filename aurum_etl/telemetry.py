@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from aurum_etl.redaction import hidden_in
+
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
+    from structlog.typing import EventDict, FilteringBoundLogger
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -19,13 +21,21 @@ def configure(level: str, *, as_json: bool) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=24,
+            # The library's own shows the values of all variables.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Tracebacks are text before secrets are looked for.
+            structlog.processors.format_exc_info,
+            _redacted,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -33,6 +43,12 @@ def configure(level: str, *, as_json: bool) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _redacted(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The event without what nobody may see, however deep in it."""
+    found: EventDict = hidden_in(event)
+    return found
 
 
 def manner() -> tuple[str, bool] | None:

@@ -15,7 +15,7 @@ import pandera.polars as pandera
 import polars as pl
 from pandera.backends.polars.register import register_polars_backends
 
-from aurum_etl.checks import Check
+from aurum_etl.checks import Check, text_has_no_nul
 from aurum_etl.contracts.base import LINEAGE
 from aurum_etl.errors import ContractViolation
 from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
@@ -49,7 +49,8 @@ def validate(frame: pl.DataFrame, contract: Contract, extra: Sequence[Check] = (
     Shape:  `frame` has the contract's columns, with or without the lineage, sorted by location and time.
     Raises: ContractViolation if columns or types are not the contract's: that is a fault of ours, not of the data.
     """
-    broken = [*_broken_columns(frame, contract), *_broken_checks(frame, (*contract.checks, *extra))]
+    checks = (*contract.checks, text_has_no_nul(contract.free_text), *extra)
+    broken = [*_broken_columns(frame, contract), *_broken_checks(frame, checks)]
     if not broken:
         return Verdict(frame, pl.DataFrame(schema=REJECTED_SCHEMA), 0)
     bad = pl.concat([rows for _, _, rows in broken]).unique()

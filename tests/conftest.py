@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from aurum_etl import redaction
 from aurum_etl.settings import Settings, read_settings
 from aurum_etl.simulator import Simulator
 from tests import services
@@ -50,6 +51,14 @@ def server(name: str) -> dict[str, str]:
         if os.environ.get("AURUM_TEST_DEMAND") == "1":
             pytest.fail(f"{name}: {missing}")
         pytest.skip(f"{name}: {missing}")
+
+
+@pytest.fixture(autouse=True)
+def knowledge() -> Iterator[None]:
+    """What one test makes secret, the next one may tell."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(redaction, "_known", redaction._known)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -62,6 +63,8 @@ class Shell:
         try:
             with CliRunner().isolation(env=self.environment) as (out, err, _), pytest.MonkeyPatch.context() as patched:
                 patched.setattr(sys, "argv", ["aurum-etl", *map(str, arguments)])
+                # What a process keeps to its end, tests must not.
+                patched.setattr(sys, "excepthook", sys.excepthook)
                 # Some commands end their process at once, which here is that of the tests.
                 patched.setattr(os, "_exit", sys.exit)
                 with pytest.raises(SystemExit) as end:
@@ -70,6 +73,7 @@ class Shell:
         finally:
             signal.signal(signal.SIGTERM, terminated)
             os.umask(mask)
+            logging.setLogRecordFactory(logging.LogRecord)
             structlog.reset_defaults()
 
     def __call__(self, *arguments: str | Path, code: int = 0) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from aurum_etl.adapters.base import Answers
 from aurum_etl.chunk import ALL
-from aurum_etl.errors import ArchiveError, SourceError, SourceUnavailable, TooLarge
+from aurum_etl.errors import ArchiveError, SourceError, SourceUnavailable, TooLarge, in_words
 from aurum_etl.receipt import Finding, Severity
 from aurum_etl.telemetry import logger
 
@@ -48,10 +48,10 @@ def ask_or_bulk(answers: Answers, dataset: Dataset, chunk: Chunk, source: Source
     except (SourceError, ArchiveError) as failed:
         if failed.until is not None:
             raise
-        told = f"{reason}; nor could the bulk file of feed {bulk.feed.name} take its place: {type(failed).__name__}: {failed}"
+        told = f"{reason}; nor could the bulk file of feed {bulk.feed.name} take its place: {in_words(failed)}"
         reason.args = (told,)
         raise reason from failed
-    detail = f"feed {bulk.feed.name} took the place of {dataset.feed.name}: {type(reason).__name__}: {reason}"
+    detail = f"feed {bulk.feed.name} took the place of {dataset.feed.name}: {in_words(reason)}"
     others.findings.append(Finding("bulk_file_took_its_place", Severity.WARNING, 1, detail))
     others.attempts = max(others.attempts, reason.attempts if isinstance(reason, SourceError) else 0)
     return others

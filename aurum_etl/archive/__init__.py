@@ -1,5 +1,8 @@
 """Every answer of an ISO, kept as received: content-addressed, never overwritten, and replayable.
 
+An answer that may hold rows (status 200) is kept to the byte, whatever is in it: it is evidence, in files that their owner
+alone may read. All that is beside it, and every other answer, is kept without secrets.
+
     archive/objects/ab/abcdef…                  the bytes of a body, named by their SHA-256
     archive/exchanges/12/1234…/<time>-<n>.json  one request and its answer, under the digest of the request
     archive/incoming/…                          bodies that are being received
@@ -15,20 +18,19 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from aurum_etl.errors import ArchiveError
 from aurum_etl.receipt import Origin
+from aurum_etl.redaction import HIDDEN, says_secret, shown, start_of, without_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from aurum_etl.market import Iso
 
@@ -41,11 +43,11 @@ _KEPT_HEADERS = (
     "last-modified",
     "etag",
 )
-_SECRET = re.compile(r"key|token|secret|passw|credential|signature", re.IGNORECASE)
 _RECORDED = {"iso", "path", "status", "sha256", "bytes", "origin", "received_at", "headers", "chunk_key"}
 Record = dict[str, object]
 TIME = "%Y%m%dT%H%M%S.%fZ"
 """How a name says when an answer came: in the order of time."""
+_LONGEST_REFUSAL = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,7 @@ class Request:
         """The question in one line, for messages."""
         host = f"{self.host.lower()}:" if self.host else ""
         query = f"?{shown(self.query)}" if self.query else ""
-        return f"{self.iso.value} {host}{self.path}{query}" + (f" {self.body[:120]}" if self.body else "")
-
-
-def shown(query: Iterable[tuple[str, str]]) -> str:
-    """Arguments for messages and records: without what looks like a key, wherever an ISO wants it."""
-    return urlencode([(name, "***" if _SECRET.search(name) else value) for name, value in query], safe=",:/*")
+        return f"{self.iso.value} {host}{self.path}{query}" + (f" {start_of(self.body, 120)}" if self.body else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ class Exchange:
     """What is known of one request and its answer, beside the body."""
 
     base: str
-    """The address that was asked."""
+    """The address that was asked, without user and password."""
     origin: Origin
     status: int
     headers: Mapping[str, str] = field(hash=False)
@@ -139,6 +136,21 @@ class Incoming:
         self._file.write(data)
         self._digest.update(data)
         self.size += len(data)
+
+    def hide(self) -> None:
+        """Take out of it what nobody may see, for an answer that holds no rows: some refusals repeat the key that they refuse.
+
+        What is longer than any words of refusal is cut.
+        """
+        self._file.flush()
+        with self.path.open("rb") as file:
+            found = file.read(_LONGEST_REFUSAL)
+        told = without_known(found.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        if told != found or self.size > len(found):
+            self._file.seek(0)
+            self._file.truncate()
+            self._digest, self.size = hashlib.sha256(), 0
+            self.write(told)
 
     def finish(self) -> str:
         """Put the bytes on disk for good; returns their SHA-256."""
@@ -178,12 +190,16 @@ class Archive:
             "iso": request.iso.value,
             "host": request.host,
             "method": request.method,
-            "path": request.path,
-            "query": sorted(request.query),
+            "path": without_known(request.path),
+            "query": [
+                (name, HIDDEN if says_secret(name) else without_known(value)) for name, value in sorted(request.query)
+            ],
             "base": exchange.base,
             "origin": exchange.origin.value,
             "status": exchange.status,
-            "headers": {name: exchange.headers[name] for name in _KEPT_HEADERS if name in exchange.headers},
+            "headers": {
+                name: without_known(exchange.headers[name]) for name in _KEPT_HEADERS if name in exchange.headers
+            },
             "received_at": exchange.received_at.isoformat(),
             "seconds": round(exchange.seconds, 6),
             "attempt": exchange.attempt,

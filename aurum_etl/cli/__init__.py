@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from aurum_etl import outside
 from aurum_etl.cli.archive import archive
 from aurum_etl.cli.backfill import backfill
 from aurum_etl.cli.base import (
     EXIT_CODES,
-    USERS_UMASK,
     console_of,
     leave,
     receipt_document,
@@ -35,7 +34,10 @@ from aurum_etl.cli.quota import quota
 from aurum_etl.cli.secrets import secrets
 from aurum_etl.cli.store import store
 from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_SPEC, EXIT_USAGE, AurumError
+from aurum_etl.guard import guard
 from aurum_etl.market import Iso
+from aurum_etl.redaction import redacted
+from aurum_etl.settings import hide_secrets
 
 if TYPE_CHECKING:
     from aurum_etl.console import Console
@@ -62,8 +64,6 @@ def cli(context: click.Context, log_level: str) -> None:
     AURUM_<ISO>_BASE points runs at another address of that ISO.
     """
     context.obj = log_level
-    # Whatever is made, is made for its owner alone.
-    context.meta[USERS_UMASK] = os.umask(0o077)
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -457,6 +457,7 @@ def new(*, dataset: str, path: Path | None, as_json: bool) -> None:
     try:
         with path.open("x") as file:
             file.write(text)
+        path.chmod(outside.mode())
     except FileExistsError as error:
         raise UsageError(f"{path}: is there already") from error
     except OSError as error:
@@ -589,8 +590,11 @@ for _command in (archive, backfill, coverage, gaps, health, quota, secrets, stor
 
 
 def main() -> None:
-    """Entry point: every error in one line, every kind of it with its exit code."""
+    """Entry point: every error in one line, every kind of it with its exit code, and no secret in anything that is told."""
+    guard()
+    hide_secrets()
     signal.signal(signal.SIGTERM, _interrupt)
+    outside.keep_to_the_owner()
     as_json = "--json" in sys.argv
     try:
         sys.exit(cli.main(standalone_mode=False, prog_name="aurum-etl"))
@@ -614,6 +618,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _tell(as_json: bool, kind: str, message: str) -> None:
+    message = redacted(message)
     click.echo(f"aurum-etl: {message}", err=True)
     if as_json:
         click.echo(json.dumps({"error": {"kind": kind, "message": message}}))

@@ -31,8 +31,6 @@ Exit codes:
   6    a sink cannot be had
   130  interrupted"""
 
-USERS_UMASK = "aurum_etl.umask"
-"""Under which name a context knows what the user makes files with."""
 PROFILES = ("development", "production", "high_volume")
 """Names of `quota.PROFILES`, without what that imports."""
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurum_etl.cli.base import EXIT_CODES, USERS_UMASK, console_of, with_json
+from aurum_etl import outside
+from aurum_etl.cli.base import EXIT_CODES, console_of, with_json
 from aurum_etl.errors import EXIT_OK, EXIT_SPEC, SecretError, UsageError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def env(*, spec_path: Path | None, only: tuple[str, ...], command: tuple[str, ..
     patched = {name: each.value for name, each in found.items() if each.value}
     sys.stdout.flush()
     sys.stderr.flush()
-    os.umask(click.get_current_context().meta[USERS_UMASK])
+    outside.let_go()
     try:
         os.execvpe(command[0], command, {**os.environ, **patched})  # noqa: S606 - what the user asks for
     except OSError as error:

@@ -106,6 +106,12 @@ class Contract:
         first = ("iso_location_id", self.time)
         return (*first, *(name for name in self.key if name not in first))
 
+    @functools.cached_property
+    def free_text(self) -> tuple[str, ...]:
+        """The columns whose words are the ISO's own, the place in front."""
+        found = (each.name for each in self.columns if each.type is ColumnType.STRING and not each.choices)
+        return ("iso_location_id", *(name for name in found if name not in {"iso_location_id", "series_id", *LINEAGE}))
+
     def column(self, name: str) -> Column:
         """The column of that name."""
         return next(column for column in self.columns if column.name == name)

@@ -22,7 +22,7 @@ from aurum_etl.contracts import LINEAGE
 from aurum_etl.drain.decoder import Decoder
 from aurum_etl.drain.group import ERROR_TOPIC, DeadLetters, Election
 from aurum_etl.drain.reading import Reading, ends_of
-from aurum_etl.errors import Overtaken, SecretError, SinkError, SpecError, listed
+from aurum_etl.errors import Overtaken, SecretError, SinkError, SpecError, in_words, listed
 from aurum_etl.normalize import Normalized
 from aurum_etl.pipeline import Workshop, load_chunk
 from aurum_etl.quarantine import REJECTED_SCHEMA, Quarantine
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 __all__ = ["ERROR_TOPIC", "Tally", "drain", "drain_into"]
 
 _POLL_SECONDS = 0.25
+_MOST_LOST = 1_000_000
+"""Of a chunk that lacks more messages nothing is loaded, whatever share of it that is: each is a row of the quarantine."""
 _FAILURES = 5
 """So often in a row a store may fail before the drain gives up."""
 
@@ -148,6 +150,7 @@ class _Drain:
         self._settings = settings
         self._store = store
         self._stores = stores
+        self._dataset = dataset
         self._topic = topic_of(dataset.iso, dataset.contract, block.encoding, settings.topic_prefix)
         self._decoder = Decoder(dataset.contract, settings, avro=block.encoding == "avro")
         self._quarantine = Quarantine(settings.private_folder("quarantine"))
@@ -181,7 +184,7 @@ class _Drain:
                 done = len(self._tally.receipts)
                 if not error.retryable or failures >= _FAILURES:
                     raise
-                logger().warning("drain.retries", topic=self._topic, error=f"{type(error).__name__}: {error}")
+                logger().warning("drain.retries", topic=self._topic, error=in_words(error))
                 time.sleep(min(0.2 * 2**failures, 5))
 
     def _participants(self) -> dict[str, Positioned]:
@@ -240,9 +243,16 @@ class _Drain:
             known = listed(adapters.datasets(), chunk.dataset)
             return _without_rows(marker, Outcome.FAILED, f"SourceChanged: {chunk.dataset} is not one of {known}")
         dataset = adapters.dataset(chunk.dataset)
+        if (dataset.iso, dataset.contract) != (self._dataset.iso, self._dataset.contract):
+            # Whoever may write to one topic has no say in what is on another.
+            told_ = f"SourceChanged: {chunk.dataset} is not of the kind and ISO of {self._topic}"
+            return _without_rows(marker, Outcome.FAILED, told_)
         if not any(marker.parts.values()):
             return _load_nothing(marker, dataset, stores)
         lost = whole.lost
+        if lost > _MOST_LOST:
+            told_ = f"SourceChanged: {lost:,} of {sum(marker.parts.values()):,} messages could not be read"
+            return _without_rows(marker, Outcome.FAILED, told_)
         unplaced = pl.DataFrame(schema=REJECTED_SCHEMA)
         if lost:
             told_ = f"{lost} of {sum(marker.parts.values())} messages could not be read; see {ERROR_TOPIC}"

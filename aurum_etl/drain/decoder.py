@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from aurum_etl.contracts import Contract
     from aurum_etl.settings import Settings
+
+_MOST_BYTES = 256 * 1024 * 1024
+"""What one message may inflate to; ours hold 16,384 rows, some 6 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,10 @@ class Decoder:
                 if isinstance(schema, str):
                     raise ValueError(schema)  # noqa: TRY004 - it tells why there is none
                 decoded = avro.decode(group.get_column("value"), schema, self._contract)
-            except ValueError as error:
+            except (ArithmeticError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+                # Whatever a schema says, it is a matter of these messages alone.
                 for place in places:
-                    refuse(place, f"schema {number}: {error}")
+                    refuse(place, f"schema {number}: {error!s:.300}")
                 continue
             for index, reason in decoded.bad.iter_rows():
                 refuse(places[index], reason)
@@ -99,14 +104,9 @@ class Decoder:
     def _batches(self, found: Sequence[Found], refuse: Callable[[int, str], None]) -> Iterator[Rows]:
         for index, each in enumerate(found):
             try:
-                with pyarrow.ipc.open_stream(each.message.value() or b"") as reader:
-                    table = reader.read_all()
-                table.validate(full=True)
-            except (pa.ArrowInvalid, OSError) as error:
-                refuse(index, f"not an Arrow stream: {error}")
-                continue
-            if not table.schema.equals(self._contract.arrow_schema) or not table.num_rows:
-                refuse(index, f"an Arrow stream of other columns: {', '.join(table.schema.names)}")
+                table = _read(each.message.value() or b"", self._contract)
+            except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+                refuse(index, f"not an Arrow stream of ours: {error!s:.300}")
                 continue
             key = table["chunk_key"][0].as_py(), table["ingested_at"][0].as_py()
             yield Rows(each.partition, each.segment, key, each.offset, 1, table)
@@ -117,9 +117,76 @@ class Decoder:
         if number not in self._schemas:
             try:
                 found = asked_of_registry(self._settings, lambda client: client.get_schema(number).schema_str)
-                self._schemas[number] = json.loads(found)
+                self._schemas[number] = _record(found)
             except SchemaRegistryError as error:
                 if error.http_status_code != 404:
                     raise SinkUnavailable(f"kafka: schema {number} cannot be had: {error.error_message}") from error
                 self._schemas[number] = f"schema {number} is not in the registry"
         return self._schemas[number]
+
+
+def _record(text: str | None) -> dict[str, Any] | str:
+    """A schema of the registry, or why it is none of a record."""
+    try:
+        schema = json.loads(text or "")
+        if isinstance(schema, dict) and all(each["name"] and each["type"] for each in schema["fields"]):
+            return schema
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        return f"not the schema of a record: {error!r:.300}"
+    return "not the schema of a record"
+
+
+def _read(value: bytes, contract: Contract) -> pa.Table:
+    """The rows of an Arrow stream that has the contract's columns, and not more in it than a message of ours.
+
+    Raises: ValueError or an error of Arrow's if it is another one.
+    """
+    inflated = 0
+    for message in pyarrow.ipc.MessageReader.open_stream(value):
+        if message.type == "record batch":
+            inflated += _inflated_bytes(message)
+        elif message.type != "schema":
+            raise ValueError(f"a {message.type} is in it")
+    if inflated > _MOST_BYTES:
+        raise ValueError(f"it inflates to {inflated:,} bytes, more than {_MOST_BYTES:,}")
+    with pyarrow.ipc.open_stream(value) as reader:
+        if not reader.schema.equals(contract.arrow_schema):
+            raise ValueError(f"other columns: {', '.join(reader.schema.names)}")
+        table = reader.read_all()
+    table.validate(full=True)
+    if not table.num_rows:
+        raise ValueError("no rows")
+    return table
+
+
+def _inflated_bytes(message: Any) -> int:
+    """What the buffers of a record batch say that they inflate to; Arrow makes room for that before it inflates them.
+
+    Source: Arrow columnar format, "Serialization and Interprocess Communication": `Message.header` is the third field of its
+            flatbuffer, `RecordBatch.buffers` the third and `compression` the fourth; each compressed buffer begins with its
+            length as a number of 64 bits, or with -1.
+    """
+    head, body = memoryview(message.metadata), memoryview(message.body)
+    batch = _field(head, struct.unpack_from("<I", head)[0], 2)
+    if batch is None:
+        return 0
+    batch += struct.unpack_from("<I", head, batch)[0]
+    buffers = _field(head, batch, 2)
+    if buffers is None or _field(head, batch, 3) is None:
+        return len(body)
+    buffers += struct.unpack_from("<I", head, buffers)[0]
+    total = 0
+    for number in range(struct.unpack_from("<I", head, buffers)[0]):
+        offset, length = struct.unpack_from("<qq", head, buffers + 4 + 16 * number)
+        if length:
+            total += max(struct.unpack_from("<q", body, offset)[0], length)
+    return total
+
+
+def _field(head: memoryview, table: int, number: int) -> int | None:
+    """Where a field of a flatbuffer's table is; None where the table lacks it."""
+    layout = table - struct.unpack_from("<i", head, table)[0]
+    if 4 + 2 * number >= struct.unpack_from("<H", head, layout)[0]:
+        return None
+    distance = struct.unpack_from("<H", head, layout + 4 + 2 * number)[0]
+    return table + distance if distance else None

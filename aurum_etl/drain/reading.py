@@ -14,6 +14,7 @@ import pyarrow.ipc
 
 from aurum_etl.drain.decoder import Found
 from aurum_etl.errors import SinkUnavailable
+from aurum_etl.redaction import redacted
 from aurum_etl.sinks.kafka.login import Login
 from aurum_etl.sinks.kafka.topics import SECONDS, Marker, explain, told
 
@@ -226,7 +227,7 @@ class Reading:
         def refuse(index: int, reason: str) -> None:
             each = found[index]
             self._undecodable.append(
-                Undecodable(self._topic, each.partition, each.offset, reason, each.message.value())
+                Undecodable(self._topic, each.partition, each.offset, redacted(reason), each.message.value())
             )
 
         decoded: defaultdict[tuple[int, int], list[Rows]] = defaultdict(list)
@@ -247,7 +248,9 @@ class Reading:
         try:
             marker = Marker.parse(found.message.headers())
         except ValueError as error:
-            self._undecodable.append(Undecodable(self._topic, found.partition, found.offset, str(error), None))
+            self._undecodable.append(
+                Undecodable(self._topic, found.partition, found.offset, redacted(str(error)), None)
+            )
             return
         if marker is None:
             return  # a tombstone of somebody else's

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aurum_etl.chunk import scope_of
-from aurum_etl.errors import AurumError, SinkError
+from aurum_etl.errors import AurumError, SinkError, in_words
 from aurum_etl.pipeline import taken_in_part
 from aurum_etl.receipt import Outcome, Receipt, Written
 from aurum_etl.sinks.iceberg import IcebergSink
@@ -152,7 +152,7 @@ def _finished(receipt: Receipt, outcomes: Mapping[str, Written | SinkError], too
         return receipt
     error = next(each for each in found if isinstance(each, SinkError))
     error.chunk_key = receipt.chunk.key
-    told = f"{type(error).__name__}: {error}"
+    told = in_words(error)
     logger().warning("chunk.failed", chunk=receipt.chunk.key, error=told)
     findings = receipt.findings
     if written:

@@ -57,7 +57,7 @@ def probe(
         if not any(_means(name, each) for each in names):
             raise UsageError(f'--only: "{name}" is not one of {listed(names, name)}')
     chosen = [each for each in checks if not only or any(_means(name, each.name) for name in only)]
-    return made(chosen, timeout_seconds, settings)
+    return made(chosen, timeout_seconds)
 
 
 def _references(specs: Sequence[Spec]) -> dict[str, Reference]:

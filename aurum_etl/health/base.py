@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from contextlib import contextmanager
@@ -11,19 +10,15 @@ from enum import StrEnum
 from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
 
-from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, AurumError
-from aurum_etl.secrets import SECRETS
+from aurum_etl.errors import EXIT_CHUNK_FAILED, EXIT_OK, EXIT_SINK, EXIT_SOURCE, AurumError, in_words
+from aurum_etl.redaction import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from aurum_etl.settings import Settings
 
 _LONGEST = 600
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
-_PASSWORD_WORD = re.compile(r"\bpassword\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)")
 
 
 class Kind(StrEnum):
@@ -132,7 +127,7 @@ def known(found: Found) -> Callable[[Watch], Found]:
     return lambda _: found
 
 
-def made(checks: Sequence[Check], seconds: float, settings: Settings) -> tuple[Probe, ...]:
+def made(checks: Sequence[Check], seconds: float) -> tuple[Probe, ...]:
     """All of them, at once and in their order; each is cut after that many seconds.
 
     Threads that are cut are left behind: each ends with its client's own limits, or with the process.
@@ -153,15 +148,14 @@ def made(checks: Sequence[Check], seconds: float, settings: Settings) -> tuple[P
             for number, watch in under_way.items():
                 if watch.left_seconds <= 0:
                     results[number] = _cut(checks[number], watch)
-    secrets = _secrets(settings)
     return tuple(
         Probe(
             check.name,
             check.kind,
-            one_line(check.asked, secrets),
+            one_line(check.asked),
             results[number][0].state,
             round(results[number][1], 3),
-            one_line(results[number][0].reason, secrets),
+            one_line(results[number][0].reason),
         )
         for number, check in enumerate(checks)
     )
@@ -175,7 +169,7 @@ def _look(number: int, check: Check, watch: Watch, ended: SimpleQueue[tuple[int,
     except AurumError as error:
         found = Found(State.FAILED, str(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours in one look must neither hide nor stop the others
-        found = Found(State.FAILED, f"{type(error).__name__}: {error}; {check.advice}")
+        found = Found(State.FAILED, f"{in_words(error)}; {check.advice}")
     ended.put((number, found, watch.passed_seconds))
 
 
@@ -196,42 +190,6 @@ def exit_code(probes: Iterable[Probe]) -> int:
     )
 
 
-def one_line(text: str, secrets: Sequence[str]) -> str:
+def one_line(text: str) -> str:
     """The text in one line that anybody may see."""
-    for secret in secrets:
-        text = text.replace(secret, "…")
-    text = " ".join(_USER_INFO.sub("…@", text).split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _secrets(settings: Settings) -> list[str]:
-    """All that the settings hold and nobody may see, in any spelling, the longest first: one may be part of another."""
-    found = [
-        key.strip()
-        for value in [settings.environment[name] for name in SECRETS if settings.environment.get(name)]
-        for key in (value, *value.split(","))
-    ]
-    found += [settings.kafka.get(name, "") for name in ("sasl.password", "ssl.key.password")]
-    for pair in (settings.registry.get("basic.auth.user.info", ""), settings.catalog.get("credential", "")):
-        found += [pair, pair.partition(":")[2]]
-    names = ("token", "s3.access-key-id", "s3.secret-access-key", "s3.session-token")
-    found += [settings.catalog.get(name, "") for name in names]
-    addresses = [
-        settings.timescale,
-        settings.catalog.get("uri"),
-        settings.catalog.get("s3.endpoint"),
-        settings.registry.get("url"),
-        settings.vault.address if settings.vault else None,
-        *settings.bases.values(),
-    ]
-    for address in filter(None, addresses):
-        found += [_password_of(address), *(word.strip("'") for word in _PASSWORD_WORD.findall(address))]
-    spellings = {form for each in found if each for form in (each, unquote(each), quote(each, safe=""))}
-    return sorted(spellings, key=len, reverse=True)
-
-
-def _password_of(address: str) -> str:
-    try:
-        return urlsplit(address).password or ""
-    except ValueError:
-        return ""
+    return start_of(" ".join(text.split()), _LONGEST)

@@ -22,6 +22,7 @@ from aurum_etl.quota.base import LIVE, Call, Reply, demand_going
 from aurum_etl.quota.breaker import QUICK_RULE, Breaker, BreakerRule, BreakerState
 from aurum_etl.quota.limits import RETRY_SECONDS, UNLIMITED, UNPACED_WAIT_SECONDS, Limits, Rule, retries
 from aurum_etl.quota.record import SECONDS_OF_A_DAY, Record, free_at, used_of
+from aurum_etl.redaction import redacted
 from aurum_etl.telemetry import logger
 
 if TYPE_CHECKING:
@@ -326,7 +327,7 @@ class Ledger(Record):
             connection.execute(
                 """update requests set open = 0, at = ?, status = ?, bytes = ?, sha256 = ?, seconds = ?, error = ?,
                    received_at = ? where id = ?""",
-                [at, reply.status, reply.bytes, reply.sha256, reply.seconds, reply.error, now, number],
+                [at, reply.status, reply.bytes, reply.sha256, reply.seconds, redacted(reply.error), now, number],
             )
             if reply.quiet_seconds:
                 connection.execute(
@@ -350,7 +351,7 @@ class Ledger(Record):
             connection.execute(
                 "update requests set settled = 1, records = coalesce(?, records), error = coalesce(nullif(?, ''), error) "
                 "where id = ?",
-                [records, error, number],
+                [records, redacted(error), number],
             )
             alerts = list(self._nearly_used(connection, terms, now))
         for rule, used in alerts:
@@ -496,7 +497,7 @@ class LedgerBudget:
 
 def _alert(connection: sqlite3.Connection, now: float, kind: str, subject: str, detail: str) -> None:
     connection.execute(
-        "insert into alerts (at, kind, subject, detail) values (?, ?, ?, ?)", [now, kind, subject, detail]
+        "insert into alerts (at, kind, subject, detail) values (?, ?, ?, ?)", [now, kind, subject, redacted(detail)]
     )
 
 

@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from aurum_etl.errors import WatermarkError
@@ -183,11 +183,6 @@ class Record:
         finally:
             os.close(descriptor)
 
-    def tables(self) -> Mapping[str, pa.Table]:
-        """The audit log and the alerts, oldest first, for whoever wants to ask them."""
-        with self.transaction() as connection:
-            return {name: _table(connection.execute(sql), name) for name, sql in _SELECTS.items()}
-
     def prune(self, keep_days: int) -> int:
         """Forget requests and alerts older than so many days; what the budgets need stays. How many requests went."""
         edge = self.clock.now() - max(keep_days, _LEAST_DAYS) * SECONDS_OF_A_DAY
@@ -272,6 +267,19 @@ def free_at(
 
 _AMOUNTS = {"records": "records", "bytes": "bytes", "retries": "attempt > 1"}
 _SUMS = {"requests": "count(*)", **{name: f"sum({column})" for name, column in _AMOUNTS.items()}}
+
+
+def tables_of(folder: Path) -> Mapping[str, pa.Table]:
+    """The audit log and the alerts of the record under a folder, oldest first; the file is opened for reading alone.
+
+    Raises: WatermarkError if it cannot be read.
+    """
+    path = folder / FILE
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=_BUSY_SECONDS, uri=True)) as connection:
+            return {name: _table(connection.execute(sql), name) for name, sql in _SELECTS.items()}
+    except sqlite3.Error as error:
+        raise WatermarkError(f"{path}: {error}") from error
 
 
 def no_tables() -> Mapping[str, pa.Table]:

@@ -205,4 +205,4 @@ def _learn(name: str, value: str | None) -> None:
     elif name in ("SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO", "AURUM_ICEBERG_CREDENTIAL"):
         know(value, value.partition(":")[2])
     else:
-        know(value, *(key.strip() for key in value.split(",")))
+        know(value)

@@ -231,9 +231,9 @@ class Vault:
             # Perhaps the mount has become another kind.
             self._mounts.forget(mount)
             return _Held(None, now + self._nothing_seconds, forgotten)
-        know(*texts_in(data))
         fields = MappingProxyType(fields_of(data))
-        know(*fields.values())
+        # A flag is no secret, and a word that stands everywhere.
+        know(*texts_in(data), *(text for name, text in fields.items() if not isinstance(data[name], bool)))
         if lease_id := answer.body.get("lease_id"):
             seconds = float(answer.body.get("lease_duration") or 0)
             lease = _Lease(lease_id, seconds, bool(answer.body.get("renewable")), grant)

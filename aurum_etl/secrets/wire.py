@@ -137,7 +137,7 @@ class Wire:
         place = self._access.place
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_cut_off) | tenacity.retry_if_result(_is_passing),
-            wait=tenacity.wait_random_exponential(0.1, max=1.0),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=1.0) + tenacity.wait_random(0.0, 0.1),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             retry_error_callback=_last_outcome,
         )
@@ -222,6 +222,7 @@ def _demand_no_step_down(response: Any, **_: Any) -> None:
     if response.is_redirect and response.url.startswith("https://"):
         target = response.headers.get("location", "")
         if target.lower().startswith("http://"):
+            response.close()
             raise SecretError(
                 "Vault sends its clients on from https to http, where the token could be seen: correct its api_addr"
             )

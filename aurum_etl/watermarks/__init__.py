@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.errors import Overtaken
 from aurum_etl.receipt import Content, Day, Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.redaction import redacted
 from aurum_etl.sinks.base import Position
 from aurum_etl.watermarks.file import StoreFile
 from aurum_etl.window import Window, days_of, market_day, merge, subtract
@@ -356,7 +357,7 @@ class Store(StoreFile):
 
     def tables(self) -> dict[str, pa.Table]:
         """The receipts and what follows from them, for `inspect`: flat tables under the names shown there."""
-        with self.transaction(create=False) as connection:
+        with self.transaction(create=False, write=False) as connection:
             return {name: connection.sql(sql).to_arrow_table() for name, sql in _VIEWS.items()}
 
 
@@ -458,8 +459,8 @@ def _row(receipt: Receipt) -> tuple[object, ...]:
         list(receipt.stores),
         json.dumps(dict(receipt.seconds)),
         json.dumps([[each.sink, each.table, each.rows, each.version, each.durable] for each in receipt.written]),
-        json.dumps([[each.check, each.severity, each.count, each.detail] for each in receipt.findings]),
-        receipt.error,
+        json.dumps([[each.check, each.severity, each.count, redacted(each.detail)] for each in receipt.findings]),
+        receipt.error and redacted(receipt.error),
         receipt.revision,
         receipt.bytes,
         json.dumps([[each.day.isoformat(), each.rows, each.checksum] for each in receipt.days]),

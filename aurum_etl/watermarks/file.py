@@ -27,6 +27,9 @@ _WAY_OUT = "`aurum-etl store rebuild` moves the file aside and makes a new one f
 _DAMAGE = ("Corrupt", "is not a valid DuckDB database file", "Could not read enough bytes", "version number")
 """Words of DuckDB's when it is the file that is wrong, and not its place, its owner or the disk."""
 
+_OF_OURS_ALONE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+"""Nothing is fetched or loaded because of a word in a query."""
+
 _DDL = """
 create table if not exists meta (application varchar, version integer);
 create table if not exists receipts (
@@ -126,20 +129,21 @@ class StoreFile:
             yield connection
 
     @contextmanager
-    def transaction(self, *, create: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self, *, create: bool = True, write: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection for one transaction; without `create`, an empty store in memory stands for a file that is not there.
+        Without `write` the file is opened for reading alone, unless it has to become one of this version first.
 
         Raises: WatermarkError if the file cannot be had, or is none of ours.
         """
-        with _ALONE[self.path.absolute()], self._transaction(create=create) as connection:
+        with _ALONE[self.path.absolute()], self._transaction(create=create, write=write) as connection:
             yield connection
 
     @contextmanager
-    def _transaction(self, *, create: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, *, create: bool, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
         memory = not create and not self.path.exists()
-        connection = duckdb.connect() if memory else self._opened()
+        connection = duckdb.connect(config={**_OF_OURS_ALONE}) if memory else self._opened(write=write)
         try:
             connection.execute("set timezone = 'UTC'")
             connection.begin()
@@ -155,7 +159,7 @@ class StoreFile:
         finally:
             connection.close()
 
-    def _opened(self) -> duckdb.DuckDBPyConnection:
+    def _opened(self, *, write: bool) -> duckdb.DuckDBPyConnection:
         """A connection to the file; waits for another process to let go of it."""
         import duckdb
         import tenacity
@@ -173,7 +177,12 @@ class StoreFile:
             reraise=True,
         )
         try:
-            connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(self.path))
+            connection: duckdb.DuckDBPyConnection = retrying(
+                duckdb.connect, str(self.path), read_only=not write, config={**_OF_OURS_ALONE}
+            )
+            if not write and not _is_of_this_version(connection):
+                connection.close()
+                return self._opened(write=True)
         except duckdb.Error as error:
             if _is_held(error):
                 raise WatermarkError(
@@ -234,6 +243,16 @@ class StoreFile:
         except OSError as error:
             raise WatermarkError(f"{self.path}: cannot be moved to {moved.name}: {error.strerror}") from error
         return moved
+
+
+def _is_of_this_version(connection: duckdb.DuckDBPyConnection) -> bool:
+    import duckdb
+
+    try:
+        found = connection.execute("select application, version from meta").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return False
+    return found == [("aurum_etl", SCHEMA_VERSION)]
 
 
 def _is_held(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ import tenacity
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.errors import UsageError
+from aurum_etl.redaction import redacted
 from aurum_etl.watermarks import Store, insert, instant, window
 
 if TYPE_CHECKING:
@@ -409,7 +410,7 @@ def _held_alone(descriptor: int) -> None:
 def _append(connection: duckdb.DuckDBPyConnection, job: str, event: Event, chunk_key: str, detail: str) -> None:
     connection.execute(
         "insert into job_events select coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? from job_events",
-        [job, datetime.now(UTC), event.value, chunk_key, detail],
+        [job, datetime.now(UTC), event.value, chunk_key, redacted(detail)],
     )
 
 

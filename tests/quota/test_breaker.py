@@ -13,6 +13,7 @@ from aurum_etl.errors import SourceResting
 from aurum_etl.quota import BreakerRule, BreakerState, Call, Ledger, Reply, Terms
 from aurum_etl.quota.breaker import Breaker
 from aurum_etl.quota.ledger import Reserved, Ticket
+from aurum_etl.quota.record import tables_of
 from tests.quota.days import HOST, FakeClock
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def test_its_state_survives_the_process_and_is_told(tmp_path: Path) -> None:
         (told,) = ledger.breakers()
         assert (told.host, told.state, told.until) == (HOST, BreakerState.OPEN, caught.value.until)
         send(ledger, OUTCOMES[True], Call("CAISO outlook", "GET", "url"))
-        (alert,) = ledger.tables()["alerts"].to_pylist()
+        (alert,) = tables_of(ledger.path.parent)["alerts"].to_pylist()
         assert (alert["kind"], alert["subject"]) == ("breaker", HOST)
 
 

@@ -20,6 +20,7 @@ from aurum_etl.errors import QuotaSpent, Stopped, WatermarkError
 from aurum_etl.quota import BACKFILL, LIVE, Call, Ledger, Limits, Reply, Terms
 from aurum_etl.quota.ledger import Later, Reserved, Ticket
 from aurum_etl.quota.limits import FREE_RETRIES, PROFILES
+from aurum_etl.quota.record import tables_of
 from tests.quota.days import HOST, NEVER, Client, Counted, FakeClock, Request, play
 
 CALL = Call(HOST, "GET", "https://iso/report")
@@ -275,7 +276,7 @@ def test_little_that_is_left_is_an_alert_once(tmp_path: Path) -> None:
             clock.seconds += 1
             found.received(good(10))
             found.settle(19)
-        (alert,) = ledger.tables()["alerts"].to_pylist()
+        (alert,) = tables_of(ledger.path.parent)["alerts"].to_pylist()
         assert (alert["kind"], alert["subject"]) == ("quota", "caiso_lmp records_per_hour")
         assert alert["detail"] == "95 of 100 are used"
 
@@ -288,7 +289,7 @@ def test_the_audit_log_has_every_request(tmp_path: Path) -> None:
         found.received(Reply(503, 7, "ab", 1.5, 1.0, "SourceUnavailable: busy", healthy=False))
         found.settle(0)
         reserved(ledger, terms)
-        one, two = ledger.tables()["requests"].to_pylist()
+        one, two = tables_of(ledger.path.parent)["requests"].to_pylist()
     assert one.pop("requested_at").timestamp() == clock.now()
     assert one == {
         "host": HOST,
@@ -318,7 +319,7 @@ def test_old_requests_are_forgotten_and_what_budgets_need_is_not(tmp_path: Path)
             clock.seconds += 86400
         assert ledger.prune(30) == 0
         assert ledger.prune(0) == 1
-        assert len(ledger.tables()["requests"]) == 2
+        assert len(tables_of(ledger.path.parent)["requests"]) == 2
 
 
 def test_a_file_of_something_else_is_told(tmp_path: Path) -> None:

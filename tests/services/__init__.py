@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -321,8 +322,8 @@ def _start_s3(folder: Path, keep: Keep) -> dict[str, str]:
     return {"endpoint": f"http://127.0.0.1:{port}", "key": key, "secret": secret, "bucket": "aurum-tests"}
 
 
-def _start_vault(folder: Path, keep: Keep, *, fresh: bool = False) -> dict[str, str]:
-    """Ready for use; a fresh one was never initialized."""
+def _start_vault(folder: Path, keep: Keep, *, fresh: bool = False, tls: bool = False) -> dict[str, str]:
+    """Ready for use; a fresh one was never initialized, and one with TLS has a certificate that it made itself."""
     program, port, token = openbao(), free_port(), secrets.token_hex(8)
     (folder / "home").mkdir(parents=True)
     options = ["-dev", "-dev-no-store-token", f"-dev-root-token-id={token}", f"-dev-listen-address=127.0.0.1:{port}"]
@@ -332,10 +333,17 @@ def _start_vault(folder: Path, keep: Keep, *, fresh: bool = False) -> dict[str, 
             f'storage "inmem" {{}}\nlistener "tcp" {{\n  address = "127.0.0.1:{port}"\n  tls_disable = true\n}}\n'
         )
         options = [f"-config={config}"]
+    if tls:
+        options += ["-dev-tls", f"-dev-tls-cert-dir={folder}/home"]
     keep("env", f"HOME={folder}/home", str(program), "server", *options)
-    url = f"http://127.0.0.1:{port}"
-    _wait(lambda: _answers_http(f"{url}/v1/sys/health?uninitcode=200"), "OpenBao", folder)
-    return {"url": url, "token": token}
+    url, ca = f"http{'s' if tls else ''}://127.0.0.1:{port}", f"{folder}/home/vault-ca.pem"
+
+    def answers() -> bool:
+        trust = ssl.create_default_context(cafile=ca) if tls else None
+        return _answers_http(f"{url}/v1/sys/health?uninitcode=200", trust)
+
+    _wait(answers, "OpenBao", folder)
+    return {"url": url, "token": token, "ca": ca}
 
 
 SERVERS: dict[str, Callable[[Path, Keep], dict[str, str]]] = {
@@ -349,6 +357,7 @@ SERVERS: dict[str, Callable[[Path, Keep], dict[str, str]]] = {
     "s3": _start_s3,
     "vault": _start_vault,
     "fresh vault": functools.partial(_start_vault, fresh=True),
+    "tls vault": functools.partial(_start_vault, tls=True),
 }
 FETCHES: dict[str, Callable[[], Path]] = {
     "postgres": postgres_programs,
@@ -360,8 +369,8 @@ FETCHES: dict[str, Callable[[], Path]] = {
 }
 
 
-def _answers_http(url: str) -> bool:
-    with urllib.request.urlopen(url, timeout=2) as answer:
+def _answers_http(url: str, trust: ssl.SSLContext | None = None) -> bool:
+    with urllib.request.urlopen(url, timeout=2, context=trust) as answer:
         return bool(answer.status == 200)
 
 

@@ -13,6 +13,7 @@ from aurum_etl.clock import ByInstant
 from aurum_etl.dataset import Published, Report
 from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceUnavailable, TooLarge
 from aurum_etl.market import Iso
+from aurum_etl.redaction import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -286,7 +287,7 @@ def told(document: object, expected: str, where: str) -> AurumError:
     """
     found = document if isinstance(document, dict) else {}
     status = next((int(found[name]) for name in ("statusCode", "status", "code") if _is_number(found.get(name))), None)
-    words = " ".join(str(found.get("message") or found.get("error") or "").split())[:300]
+    words = start_of(" ".join(str(found.get("message") or found.get("error") or "").split()), 300)
     if status in (401, 403):
         return AccessDenied(f"{where}: {status}: {words}")
     if status is not None and (status == 429 or status >= 500):
@@ -296,7 +297,7 @@ def told(document: object, expected: str, where: str) -> AurumError:
     if status is not None and words:
         return SourceChanged(f"{where}: {status}: {words}")
     seen = ", ".join(map(str, found)) if found else repr(document)
-    return SourceChanged(f"{where}: expected {expected}; found {seen[:300]}")
+    return SourceChanged(f"{where}: expected {expected}; found {start_of(seen, 300)}")
 
 
 def _members(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[tuple[Member, str]]:

@@ -10,6 +10,7 @@ import httpx
 from aurum_etl.adapters.access import HEADER
 from aurum_etl.download import GatedAuth
 from aurum_etl.errors import AccessDenied, SourceChanged, SourceUnavailable, SourceUnreachable
+from aurum_etl.redaction import address_of, know, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -86,14 +87,15 @@ class Login(GatedAuth):
                 came(response.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
             raise SourceUnreachable(
-                f"ERCOT's login cannot be reached at {self._base} ({error}): check the network or HTTPS_PROXY, point "
-                f"{self._variable} at another address, or try the simulator with --sim"
+                f"ERCOT's login cannot be reached at {address_of(self._base)} ({error}): check the network or HTTPS_PROXY, "
+                f"point {self._variable} at another address, or try the simulator with --sim"
             ) from error
         except httpx.InvalidURL as error:
-            raise SourceChanged(f"{self._variable}: {self._base} is not an address: {error}") from error
+            raise SourceChanged(f"{self._variable}: {address_of(self._base)} is not an address: {error}") from error
         except httpx.HTTPError as error:
             raise SourceUnavailable(f"ERCOT's login: {type(error).__name__}") from error
         token, life_seconds = self._granted(response)
+        know(token)
         self._token = token
         self._renew_at = self._now() + max(life_seconds - _EARLY_SECONDS, life_seconds / 2)
 
@@ -107,7 +109,7 @@ class Login(GatedAuth):
         status = response.status_code
         if status == httpx.codes.OK and isinstance(told.get("id_token"), str):
             return told["id_token"], _seconds(told.get("expires_in"))
-        words = self._without_secrets(f"{told.get('error', '')} {told.get('error_description', '')}")
+        words = start_of(" ".join(f"{told.get('error', '')} {told.get('error_description', '')}".split()), 300)
         message = f"ERCOT's login: status {status}" + (f": {words}" if words else "")
         if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise AccessDenied(
@@ -116,11 +118,6 @@ class Login(GatedAuth):
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise SourceUnavailable(message)
         raise SourceChanged(f"{message}: expected id_token; found {', '.join(map(str, told)) or 'no json object'}")
-
-    def _without_secrets(self, words: str) -> str:
-        for secret in self.secrets()[:2]:
-            words = words.replace(secret, "…")
-        return " ".join(words.split())[:300]
 
 
 def _seconds(text: object) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.dataset import Published
 from aurum_etl.errors import NoData, SourceChanged, SourceUnavailable
+from aurum_etl.redaction import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,4 +188,4 @@ def _demand_count(promised: int, came: int, where: str) -> None:
 
 
 def _words(content: bytes) -> str:
-    return " ".join(content[:200].decode("utf-8", "replace").split())[:160]
+    return start_of(" ".join(content[:4096].decode("utf-8", "replace").split()), 160)

@@ -10,6 +10,7 @@ from aurum_etl.clock import WallClock
 from aurum_etl.dataset import Published, Report, Spread
 from aurum_etl.errors import AccessDenied, AurumError, NoData, SourceChanged, SourceUnavailable, TooLarge
 from aurum_etl.market import Iso
+from aurum_etl.redaction import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,7 +244,7 @@ def _told(document: object, where: str, key: str = "data") -> AurumError:
     if status is not None and (status == 429 or status >= 500):
         return SourceUnavailable(f"{where}: {status}: {words}")
     found = ", ".join(map(str, told)) if told else _words(str(document).encode())
-    return SourceChanged(f"{where}: expected {key}; found {found[:300]}")
+    return SourceChanged(f"{where}: expected {key}; found {start_of(found, 300)}")
 
 
 def _with_time(rows: pl.DataFrame) -> pl.DataFrame:
@@ -280,4 +281,4 @@ def _whole(value: object) -> int | None:
 
 
 def _words(content: bytes) -> str:
-    return " ".join(re.sub(rb"<[^>]*>", b" ", content[:1000]).decode("utf-8", "replace").split())[:160]
+    return start_of(" ".join(re.sub(rb"<[^>]*>", b" ", content[:4096]).decode("utf-8", "replace").split()), 160)

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from aurum_etl.errors import AurumError, Stopped
+from aurum_etl.errors import AurumError, Stopped, in_words
 from aurum_etl.quota import Call, Reply, demand_going
 from aurum_etl.telemetry import logger
 
@@ -185,7 +185,7 @@ class Turnstile:
             except AurumError as error:
                 outcome = error
             except Exception as error:  # noqa: BLE001 - who asked must hear of it, whatever it was
-                outcome = RuntimeError(f"{type(error).__name__}: {error}")
+                outcome = RuntimeError(in_words(error))
             else:
                 outcome = reservation.waited_seconds
                 with self._lock:

@@ -20,6 +20,7 @@ from aurum_etl.errors import AurumError, Stopped
 from aurum_etl.executors.base import work
 from aurum_etl.executors.dask.turns import AskedFor
 from aurum_etl.executors.handover import Brought, for_a_worker
+from aurum_etl.guard import guard
 from aurum_etl.quota import demand_going
 from aurum_etl.receipt import not_begun
 from aurum_etl.settings import read_settings
@@ -106,6 +107,7 @@ class _Bench:
         put_away.close()
 
     def _made(self, job: Job, worker: Worker, undo: ExitStack) -> _Tools:
+        guard()
         if job.manner is not None and telemetry.manner() is None:
             level, as_json = job.manner
             telemetry.configure(level, as_json=as_json)

@@ -21,6 +21,7 @@ import tenacity
 from aurum_etl.contracts import CONTRACT_VERSION, CONTRACTS
 from aurum_etl.errors import AurumError, CommitFailed, CommitUnknown, Overtaken, SinkError, SinkUnavailable
 from aurum_etl.receipt import Written
+from aurum_etl.redaction import address_of
 from aurum_etl.secrets import SECRETS, forget
 from aurum_etl.secrets.refusal import once_more_if_refused
 from aurum_etl.settings import CATALOG_VARIABLES
@@ -126,13 +127,16 @@ class IcebergSink:
     def _place(self) -> str:
         """Where the catalog is, without anything secret."""
         uri = self._settings.catalog.get("uri")
-        return uri.rpartition("@")[2] if uri else str(self._settings.home / "catalog.db")
+        return address_of(uri).rpartition("://")[2] if uri else str(self._settings.home / "catalog.db")
 
     def open(self, dataset: Dataset | None = None) -> None:
         """See `Sink.open`: reaches the catalog, makes the tables that are not there, and proves that it may write."""
         contracts = list(self._contracts.values()) if dataset is None else [dataset.contract]
         self._settings.private_folder(*(() if "warehouse" in self._settings.catalog else ("warehouse",)))
         try:
+            catalog = self._settings.home / "catalog.db"
+            if "uri" not in self._settings.catalog and not catalog.exists():
+                catalog.touch(mode=0o600)
             self._unrefused(lambda: self._reach(contracts))
         except AurumError:
             raise

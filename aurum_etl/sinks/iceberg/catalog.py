@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
+from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aurum_etl.contracts import ColumnType
-from aurum_etl.errors import SpecError
+from aurum_etl.errors import SinkUnavailable, SpecError, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 CATALOG = "aurum"
 NAMESPACE = "iso"
+
+_NAMES_OF_CODE = frozenset({"auth", "py-io-impl", "s3.retry-strategy-impl", "write.py-location-provider.impl"})
+"""Properties of a catalog or a table by which pyiceberg would import, and run, whatever they name."""
 
 _WRITABLE = "check that AURUM_HOME is a folder that you may write to"
 _ROOM = "make room on its disk, or point AURUM_HOME at another"
@@ -95,7 +99,7 @@ def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyTyp
             properties.pop("warehouse")  # such a catalog has one of its own
         # The server removes old metadata; the library tries it again, and warns each time.
         logging.getLogger("pyiceberg.catalog").setLevel(logging.ERROR)
-        return RestCatalog(CATALOG, uri=uri, **properties)
+        return _importing_nothing(RestCatalog)(CATALOG, uri=uri, **properties)
     elif scheme in ("postgresql", "postgres"):
         uri = _with_driver(uri)
         # A server that was restarted has left dead connections, and each would cost a chunk its attempt.
@@ -106,7 +110,30 @@ def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyTyp
         )
     from pyiceberg.catalog.sql import SqlCatalog
 
-    return SqlCatalog(CATALOG, uri=uri, **properties)
+    return _importing_nothing(SqlCatalog)(CATALOG, uri=uri, **properties)
+
+
+@cache
+def _importing_nothing(kind: type[Catalog]) -> type[Catalog]:
+    """The catalog, but that neither it nor a table may name code to run: who answers for them is somebody else."""
+    base: Any = kind
+
+    class Guarded(base):  # type: ignore[misc] # its kind is known when it is called
+        def _fetch_config(self) -> None:
+            super()._fetch_config()
+            _demand_no_code(self.properties, "the catalog")
+
+        def _load_file_io(self, properties: Mapping[str, Any] | None = None, location: str | None = None) -> Any:
+            _demand_no_code(properties or {}, f"the table at {location}")
+            return super()._load_file_io(properties or {}, location)
+
+    return Guarded
+
+
+def _demand_no_code(properties: Mapping[str, Any], whose: str) -> None:
+    if found := sorted(_NAMES_OF_CODE & properties.keys()):
+        named = ", ".join(f"{name} = {properties[name]!r:.100}" for name in found)
+        raise SinkUnavailable(f"iceberg: {whose} names code to run, which is refused: {named}")
 
 
 def _with_driver(uri: str) -> str:
@@ -170,7 +197,7 @@ def told(error: BaseException) -> str:
     if isinstance(error, sqlite3.Error):
         # Extended names say more than is needed: SQLITE_CANTOPEN_ISDIR.
         code = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
-    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    line = in_words(error).splitlines()[0]
     if code in _ADVICE:
         return f"{line}; {_ADVICE[code]}"
     advice = next((advice for word, advice in _ADVICE_BY_WORD.items() if word in str(error)), None)

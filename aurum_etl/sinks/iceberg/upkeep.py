@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 32 * 1024 * 1024
 """Files below this size are small."""
+_OURS = re.compile(r"/(data/.+\.parquet|metadata/(.+\.(avro|json|puffin|crc)|probe-[0-9a-f]{32}))$")
+"""What a table's folder may have of its own; nothing else is ever removed, wherever a catalog says that a table is."""
 _TOO_MANY = 4
 """So many small files of one trading day are worth one that is not."""
 
@@ -95,14 +98,18 @@ def _maintain(
         table.maintenance.expire_snapshots().by_ids([each.snapshot_id for each in old]).commit()
         table.refresh()
     named = set(_named(table, {each.snapshot_id for each in old}))
+    filesystem, folder = _place(table, table.location())
+    folder = folder.rstrip("/")
     unknown = _unknown(settings.home / UNKNOWN, table, named, apply=apply)
     orphans = {
         path: size
         for path, (size, modified) in stored_files(table).items()
-        if path not in named and path not in unknown and modified < now - limits.orphans
+        if _OURS.match(path.removeprefix(folder))
+        and path not in named
+        and path not in unknown
+        and modified < now - limits.orphans
     }
     if apply:
-        filesystem, _ = _place(table, table.location())
         for path in orphans:
             filesystem.delete_file(path)
     return Upkeep(

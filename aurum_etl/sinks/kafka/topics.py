@@ -7,12 +7,12 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aurum_etl.chunk import Chunk, Selection
 from aurum_etl.contracts import CONTRACT_VERSION
-from aurum_etl.errors import AurumError, SinkError, SinkUnavailable
+from aurum_etl.errors import AurumError, SinkError, SinkUnavailable, in_words
 from aurum_etl.receipt import Origin
 from aurum_etl.sinks.ledger import days_of_plain, plain
 from aurum_etl.window import Window
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from aurum_etl.market import Iso
     from aurum_etl.receipt import Day
 
+_LONGEST = timedelta(days=366)
+"""No chunk is longer, by far: a spec's are 31 days at the most."""
 SECONDS = 10.0
 """How long a broker or the registry may take to answer."""
 _MORE_SECONDS = 0.1
@@ -108,7 +110,7 @@ class Marker:
             content = json.loads(found["aurum.chunk"])
             named = content["selection"]
             parts = {int(partition): int(count) for partition, count in content["parts"].items()}
-            return cls(
+            marker = cls(
                 Chunk(
                     content["dataset"],
                     Selection(word=named) if isinstance(named, str) else Selection.named(named),
@@ -123,8 +125,29 @@ class Marker:
                 content.get("revision", ""),
                 days_of_plain(content.get("days", ())),
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"a marker that cannot be read: {error!r}") from error
+            marker._demand_plain()
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ValueError(f"a marker that cannot be read: {error!r:.300}") from error
+        return marker
+
+    def _demand_plain(self) -> None:
+        """Refuse what none of ours says: whoever may write to a topic could keep a drain busy, or waiting, for ever."""
+        if self.chunk.window.duration > _LONGEST:
+            raise ValueError(f"{self.chunk.window} is longer than {_LONGEST.days} days")
+        if 0 not in self.parts or min(self.parts) < 0 or min(self.parts.values()) < 0:
+            raise ValueError(f"parts {self.parts} are not numbers of messages by partition, 0 among them")
+        words = (
+            self.chunk.dataset,
+            self.attempt,
+            self.revision,
+            self.chunk.selection.word,
+            *self.chunk.selection.names,
+        )
+        # What is no text in UTF-8, such as half of a pair, raises a ValueError as well.
+        if b"\0" in "\n".join(words).encode():
+            raise ValueError("a word has the character NUL in it")
+        if type(self.rows) is not int:
+            raise ValueError(f"rows {self.rows!r} are no number")
 
 
 def client_settings(brokers: Mapping[str, str]) -> dict[str, Any]:
@@ -208,5 +231,5 @@ def told_by_registry(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise SinkUnavailable(
-            f"kafka: {what}: {type(error).__name__}: {error}; check that it runs, and where SCHEMA_REGISTRY_URL points"
+            f"kafka: {what}: {in_words(error)}; check that it runs, and where SCHEMA_REGISTRY_URL points"
         ) from error

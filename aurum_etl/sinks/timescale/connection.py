@@ -6,11 +6,11 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import tenacity
 
 from aurum_etl.errors import SinkUnavailable
+from aurum_etl.redaction import redacted
 from aurum_etl.secrets.refusal import once_more_if_refused
 
 if TYPE_CHECKING:
@@ -168,12 +168,9 @@ def quoted(text: str) -> str:
 
 def explain(error: BaseException, dsn: str) -> str:
     """The error in one line, without what is secret, and what to do about it where that is known."""
-    text = str(error).strip().splitlines()[0].replace("[libpq] ", "")
     # A connection that cannot be read is repeated in libpq's complaint, password and all.
-    text = text.replace(with_defaults(dsn), "TIMESCALE_CONNECTION").replace(dsn, "TIMESCALE_CONNECTION")
-    with suppress(ValueError):
-        if password := urlsplit(dsn).password:
-            text = text.replace(password, "…")
+    text = str(error).replace(with_defaults(dsn), "TIMESCALE_CONNECTION").replace(dsn, "TIMESCALE_CONNECTION")
+    text = redacted(text).strip().splitlines()[0].replace("[libpq] ", "")
     state = getattr(error, "sqlstate", None)
     advice = ADVICE.get(str(state)) or next((told for words, told in _ADVICE_BY_WORDS.items() if words in text), None)
     return f"{text}; {advice}" if advice else text
