@@ -99,6 +99,8 @@ def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyTyp
         return sealed(RestCatalog)(CATALOG, uri=uri, **properties)
     elif scheme in ("postgresql", "postgres"):
         uri = _with_driver(uri)
+        # A server that was restarted has left dead connections, and each would cost a chunk its attempt.
+        properties.setdefault("pool_pre_ping", "true")
     else:
         raise SpecError(
             f'AURUM_ICEBERG_URI: a catalog of scheme "{scheme}" is not one of postgresql://, http://, https://'
