@@ -25,6 +25,8 @@ _ATTEMPTS = 4
 _PASSING = frozenset({412, 429, 500, 502, 503, 504})
 """Statuses that the next moment may not have: 412 is a node of a cluster that has not heard of the token yet."""
 _SEALED = "sealed"
+_BECOMING_KV_2 = "non-versioned to versioned data"
+"""In what a mount of KV's second version says, with a 400, for a moment after it was made or opened."""
 _TOKEN = re.compile(r"[!-~]*")
 _LONGEST_WORDS = 300
 
@@ -169,7 +171,7 @@ class Wire:
     def _understood(self, response: Any) -> Answer:
         place, status = self._access.place, response.status_code
         answer = Answer(status, _body(response))
-        if status in _PASSING or status > 500:
+        if status in _PASSING or status > 500 or _BECOMING_KV_2 in answer.words:
             if _SEALED in answer.words.lower():
                 raise VaultUnavailable(
                     f"Vault at {place} is sealed: `vault operator unseal`, or see why its automatic unseal does not"
@@ -202,7 +204,9 @@ def _is_cut_off(error: BaseException) -> bool:
 
 
 def _is_passing(response: Any) -> bool:
-    """Whether the status may be another one in a moment: a seal stays until somebody comes."""
+    """Whether the answer may be another one in a moment: a seal stays until somebody comes."""
+    if response.status_code == 400:
+        return _BECOMING_KV_2 in response.text
     return response.status_code in _PASSING and _SEALED not in response.text.lower()
 
 

@@ -23,7 +23,7 @@ def keeper(vault: dict[str, str]) -> Keeper:
     namespace = f"n{secrets.token_hex(6)}"
     hvac.Client(vault["VAULT_ADDR"], token=vault["VAULT_TOKEN"]).adapter.post(f"/v1/sys/namespaces/{namespace}")
     keeper = Keeper(vault["VAULT_ADDR"], vault["VAULT_TOKEN"], namespace)
-    keeper.client.sys.enable_secrets_engine("kv", path="secret", options={"version": "2"})
+    keeper.mount("secret")
     return keeper
 
 

@@ -26,6 +26,21 @@ class Clock:
         return time.monotonic() + self.ahead
 
 
+def mount_kv(client: Any, path: str) -> None:
+    """KV 2 at that path, once it can be written to: for a moment it refuses."""
+    client.sys.enable_secrets_engine("kv", path=path, options={"version": "2"})
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            client.secrets.kv.v2.read_configuration(mount_point=path)
+        except hvac.exceptions.InvalidRequest:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 class Keeper:
     """All rights in one namespace of a Vault, or in its root."""
 
@@ -33,6 +48,10 @@ class Keeper:
         self.client = hvac.Client(url, token=token, namespace=namespace, cert=(), verify=ca or True)
         self.access = VaultAccess(url, token=token, namespace=namespace, ca=ca)
         """With all rights."""
+
+    def mount(self, path: str) -> None:
+        """KV 2 at that path."""
+        mount_kv(self.client, path)
 
     def put(self, path: str, fields: Mapping[str, object]) -> None:
         """A version of a secret in KV 2."""

@@ -13,6 +13,7 @@ from aurum_etl.errors import SecretError
 from aurum_etl.secrets import SECRETS, Reference
 from aurum_etl.settings import read_settings
 from tests.frames import spec
+from tests.secrets.keeper import mount_kv
 from tests.test_cli import Processes, Shell
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Filled:
     def __init__(self, address: Mapping[str, str], mount: str) -> None:
         self.client: Any = hvac.Client(address["VAULT_ADDR"], token=address["VAULT_TOKEN"])
         self.mount = mount
-        self.client.sys.enable_secrets_engine("kv", path=mount, options={"version": "2"})
+        mount_kv(self.client, mount)
         fields: dict[str, dict[str, str]] = {}
         for name, named in SECRETS.items():
             fields.setdefault(named.path, {})[named.field] = f"{CANARY}-{name}"

@@ -29,7 +29,7 @@ def test_a_secret_is_under_mount_and_prefix(keeper: Keeper) -> None:
 
 
 def test_there_may_be_no_prefix_and_the_mount_may_be_deep(keeper: Keeper) -> None:
-    keeper.client.sys.enable_secrets_engine("kv", path="teams/etl/kv", options={"version": "2"})
+    keeper.mount("teams/etl/kv")
     keeper.client.secrets.kv.v2.create_or_update_secret("iso/pjm", KEY, mount_point="teams/etl/kv")
     vault = keeper.vault(mount="/teams/etl/kv/", prefix="")
     assert vault.read("iso/pjm") == KEY
@@ -191,7 +191,7 @@ def test_a_mount_that_is_made_anew_in_another_version_is_noticed(keeper: Keeper)
     vault = keeper.vault(clock=clock)
     assert vault.read("/kv/a") == KEY
     keeper.client.sys.disable_secrets_engine("kv")
-    keeper.client.sys.enable_secrets_engine("kv", path="kv", options={"version": "2"})
+    keeper.mount("kv")
     keeper.client.secrets.kv.v2.create_or_update_secret("a", KEY, mount_point="kv")
     vault.forget("/kv/a")
     vault.read("/kv/a")
