@@ -271,7 +271,7 @@ def test_a_refused_token_is_renewed_once(tmp_path: Path) -> None:
         return (401, {"statusCode": 401, "message": "expired"}) if number == 2 else (200, page(int(query["page"]), 1))
 
     with server(with_login(say)) as (base, log):
-        assert fetched(PRICES, base, tmp_path / "again").attempts == 1
+        assert fetched(PRICES, base, tmp_path / "again").attempts == 2
     assert [headers["authorization"] for _, headers, _ in log.of("/np4-190-cd/dam_stlmnt_pnt_prices")] == [
         "Bearer token-1",
         "Bearer token-2",

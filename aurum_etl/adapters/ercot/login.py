@@ -32,7 +32,7 @@ _TIMEOUT_SECONDS = 30.0
 class Login(GatedAuth):
     """An id token, fetched with name and password and renewed before its hour is over, and the subscription key.
 
-    A refusal of the token renews it once: the clocks of both sides may differ, and the service may forget.
+    A token that is refused is renewed for another try: the clocks of both sides may differ, and the service may forget.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Login(GatedAuth):
         self._renew_at = 0.0
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """The request with token and key; once more with a new token where the first one is refused.
+        """The request with token and key.
 
         Raises: AccessDenied if name or password are wrong; SourceUnavailable if there is no token to be had now.
         """
@@ -60,8 +60,13 @@ class Login(GatedAuth):
             self._fetch()
         response = yield self._signed(request)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._fetch()
-            yield self._signed(request)
+            self._token, self._shown.was_refused = "", True
+
+    def renewed(self) -> bool:
+        """See `Proof.renewed`; a new token is another proof as well."""
+        was_refused = getattr(self._shown, "was_refused", False)
+        self._shown.was_refused = False
+        return super().renewed() or was_refused
 
     def _signed(self, request: httpx.Request) -> httpx.Request:
         request.headers["Authorization"] = f"Bearer {self._token}"
