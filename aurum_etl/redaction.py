@@ -98,7 +98,7 @@ def redacted(text: str) -> str:
     text = without_known(text)
     lowered = text.lower()
     for each in _TELLTALES:
-        if any(word in lowered for word in each.any_of):
+        if each.is_in(lowered):
             for pattern, instead in each.patterns:
                 text = pattern.sub(instead, text)
     return text
@@ -135,7 +135,10 @@ def hidden_in(value: Any) -> Any:
         case str():
             return redacted(value)
         case dict():
-            return {hidden_in(name): _field(name, each) for name, each in value.items()}
+            return {
+                without_known(name) if isinstance(name, str) else name: _field(name, each)
+                for name, each in value.items()
+            }
         case list() | tuple() | set() | frozenset():
             # Nobody who is told needs to know which of them it was.
             return [hidden_in(each) for each in value]
@@ -265,10 +268,16 @@ class _Telltale:
     """What stands around a secret that nobody has told of."""
 
     def __init__(self, words: str, patterns: Sequence[tuple[re.Pattern[str], str]]) -> None:
-        self.any_of = tuple(words.split())
-        """Without one of these there is nothing to look for: most texts are done with by looking for them."""
+        self._words = tuple(words.split())
         self.patterns = patterns
         """What is looked for, and what stands there then."""
+
+    def is_in(self, lowered: str) -> bool:
+        """Whether there is something to look for: most texts are done with here, so that it is a loop without a generator."""
+        for word in self._words:  # noqa: SIM110
+            if word in lowered:
+                return True
+        return False
 
 
 def _pattern(text: str, instead: str = HIDDEN, flags: re.RegexFlag = re.IGNORECASE) -> tuple[re.Pattern[str], str]:

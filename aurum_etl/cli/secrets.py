@@ -128,6 +128,6 @@ def env(*, spec_path: Path | None, only: tuple[str, ...], command: tuple[str, ..
     sys.stderr.flush()
     outside.let_go()
     try:
-        os.execvpe(command[0], command, {**os.environ, **patched})  # noqa: S606 - what the user asks for
+        os.execvpe(command[0], command, {**settings.environment, **patched})  # noqa: S606 - what the user asks for
     except OSError as error:
         raise UsageError(f'"{command[0]}" cannot be run: {error.strerror}') from error

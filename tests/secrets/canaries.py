@@ -55,8 +55,9 @@ class Canaries:
 
 def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
     """Every file below the folder as it is, and what is packed in it, as text."""
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        content = path.read_bytes()
+    # All at once: who opens a database takes away what lies beside it.
+    found = [(path, path.read_bytes()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path, content in found:
         yield path, content
         for told in _unpacked(path, content):
             yield path, told
