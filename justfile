@@ -84,6 +84,24 @@ golden dataset:
 schema:
     uv run aurum-etl schema > specs/spec.schema.json
 
-# Pin the newest versions: the constraints in pyproject.toml and the hashed requirements for images.
-pin:
-    uv run --no-project python .ci/pin.py
+# Pin the newest versions, everywhere that something is pinned; with `--keep` give a version to what is new alone.
+pin *arguments:
+    PYTHONPATH=.ci uv run --no-project --python '>=3.11' python -m supply.pin {{ arguments }}
+
+# Whether all pins agree and have hashes; leaves uv.lock with nothing but pinned files, so that `uv run` installs no others.
+locked:
+    uv lock --quiet
+    PYTHONPATH=.ci uv run --no-project --python '>=3.11' python -m supply.locked
+
+# Known vulnerabilities, yanked files, ages and licenses of exactly what is pinned; tells whom it could not ask.
+audit:
+    PYTHONPATH=.ci uv run --group dev --group bench --group ci python -m supply.audit
+
+# Bill of materials (CycloneDX) of what runs, also with extras: `just sbom --extra dask`.
+sbom *arguments:
+    mkdir -p dist
+    PYTHONPATH=.ci uv run --group dev python -m supply.sbom {{ arguments }} > dist/aurum-etl.cdx.json
+
+# Build the wheel: the same twice, nothing but the package, and tried in an environment of checked files.
+wheel *arguments:
+    PYTHONPATH=.ci uv run --group dev python -m supply.wheel {{ arguments }}

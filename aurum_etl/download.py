@@ -360,13 +360,11 @@ class Download:
                 except (httpx.HTTPError, SourceUnavailable, SourceChanged, TooLarge) as error:
                     # What came before a connection broke is evidence too.
                     broken = error
-                if response.status_code != httpx.codes.OK:
-                    incoming.hide()
                 answer = self._archive.keep(
                     incoming,
                     request,
                     Exchange(
-                        base=address_of(base),
+                        base=base,
                         origin=self._origin,
                         status=response.status_code,
                         headers={name.lower(): value for name, value in response.headers.items()},
@@ -395,7 +393,7 @@ class Download:
         encoding = response.headers.get("content-encoding", "").strip().lower()
         if encoding not in ("", "identity", *_ENCODINGS):
             raise SourceChanged(
-                f'{where}: the body is packed as "{encoding[:100]}", not once by {" or ".join(_ENCODINGS)}'
+                f'{where}: the body is packed as "{start_of(encoding, 100)}", not once by {" or ".join(_ENCODINGS)}'
             )
         for piece in response.iter_bytes():
             demand_going(self._stopping)

@@ -4,7 +4,7 @@ AurumError
 ├─ UsageError           what you asked for on the command line does not fit together
 ├─ SpecError            what you wrote: file, path, value, choices
 ├─ SecretError          a secret that is needed cannot be had: name, where it was looked for, what to do
-│  ├─ SecretDenied         Vault knows who asks, and a policy does not allow it
+│  ├─ SecretDenied         Vault knows who asks, and does not give it: no policy allows it, or no mount is there
 │  └─ VaultUnavailable     try again: Vault is down, sealed or unreachable
 ├─ SourceError          the ISO's side
 │  ├─ SourceUnavailable    try again after `wait_seconds`
@@ -98,7 +98,9 @@ class SecretError(AurumError):
 
 
 class SecretDenied(SecretError):
-    """Vault accepts who asks, and does not let them see this; the message names what a policy must allow."""
+    """Vault accepts who asks, and does not give them this: the message names what a policy must allow, or the mount that is
+    not there.
+    """
 
 
 class VaultUnavailable(SecretError):

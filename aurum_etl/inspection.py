@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aurum_etl import quota
+from aurum_etl import database, quota
 from aurum_etl.contracts import CONTRACTS
 from aurum_etl.errors import AurumError, SinkUnavailable, SpecError
 from aurum_etl.outside import made
@@ -35,9 +35,7 @@ def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.
     DuckDB may open no file: Arrow opens them for it. A kind of statement is no protection, since a `copy … to` may stand
     inside a select or behind `explain analyze`, and a folder that may be read may be written as well.
     """
-    import duckdb
-
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    connection = database.connect()
     # Unknown tables would otherwise be looked for among the variables of this program.
     connection.execute(f"set timezone = 'UTC'; set python_enable_replacements = false; create schema {SCHEMA}")
     # A look at the record alone needs no catalog, which may be somewhere else, and want to know who asks.

@@ -212,37 +212,39 @@ _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\a": "a", "\v": "v"}
 
 
+_SLASH = r"(?:\\|%(?:25)*5c)"
+"""A backslash; an escaped text may be percent-encoded as a whole."""
+
+
 def _spelling(char: str) -> str:
     """Every way to write the character."""
     if char.isascii() and char.isalnum():
         return char
+    if char == "\\":
+        return f"(?i:{_SLASH}+(?:u0*5c|x5c)|{_SLASH}+|&(?:amp;)*#(?:0*92|x0*5c);)"
     octets = char.encode("utf-8", "surrogateescape")
     units = char.encode("utf-16-be", "surrogatepass")
     forms = [
-        "".join(f"%(?:25)*{octet:02x}" for octet in octets),
-        "".join(rf"\\+u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)),
-        "".join(rf"\\+x{octet:02x}" for octet in octets),
-        rf"\\+u0*{ord(char):x}",
+        # Lines are told as one.
+        rf"(?:\+|\s+|{_SLASH}+{re.escape(char)})" if char.isspace() else f"{_SLASH}*{re.escape(char)}",
+        _SLASH + "*" + "".join(f"%(?:25)*{octet:02x}" for octet in octets),
+        "".join(rf"{_SLASH}+u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)),
+        rf"{_SLASH}+u0*{ord(char):x}",
+        "".join(rf"{_SLASH}+x{octet:02x}" for octet in octets),
         f"&(?:amp;)*#0*{ord(char)};",
         f"&(?:amp;)*#x0*{ord(char):x};",
     ]
     if ord(char) < 256:
-        forms.append(rf"\\+x{ord(char):02x}")
+        forms.append(rf"{_SLASH}+x{ord(char):02x}")
     if char in _ENTITIES:
         forms.append(f"&(?:amp;)*{_ENTITIES[char]};")
     if char in _ESCAPES:
-        forms.append(rf"\\+{_ESCAPES[char]}")
-    if char.isspace():
-        # Lines are told as one.
-        forms += [r"\+", r"\s+"]
-    if char == "\\":
-        forms.append(r"\\+")
-    elif char in "'\"":
+        forms.append(rf"{_SLASH}+{_ESCAPES[char]}")
+    if char in "'\"":
         # Doubled by SQL and csv.
-        forms.append(rf"\\*{char}{{1,2}}")
-    elif not char.isspace():
-        forms.append(rf"\\*{re.escape(char)}")
-    return f"(?i:{'|'.join(forms)})"
+        forms.append(f"{_SLASH}*{char}{{2}}")
+    # The longest first: what follows may be a backslash as well.
+    return f"(?i:{'|'.join(reversed(forms))})"
 
 
 _ARGUMENT = re.compile(r"key|token|secret|passw|credential|signature", re.IGNORECASE)

@@ -149,7 +149,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
 
     Raises: SpecError if a variable does not hold what it should; the message names it, its value and the choices.
     """
-    variables = os.environ if environment is None else environment
+    variables = _variables(environment)
     home = Path(variables.get("AURUM_HOME") or home or "aurum-data").absolute()
     if "?" in str(home):
         # DuckDB takes what follows for options, and writes its log beside the folder.
@@ -174,13 +174,17 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
 
 def hide_secrets(environment: Mapping[str, str] | None = None) -> None:
     """Hide from now on what the environment holds that nobody may see, whether somebody uses it or not."""
-    variables = os.environ if environment is None else environment
+    variables = _variables(environment)
     # They learn what is there when they are made.
     Secrets(variables)
     know(*(variables.get(name, "") for name in _PASSWORDS))
     for name, value in variables.items():
         if name in _ADDRESSES or (name.startswith("AURUM_") and name.endswith("_BASE")):
             know_address(value)
+
+
+def _variables(environment: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if environment is None else environment
 
 
 def _vault(variables: Mapping[str, str]) -> VaultAccess | None:

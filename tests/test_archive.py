@@ -18,6 +18,7 @@ from aurum_etl.archive.listing import listing
 from aurum_etl.errors import ArchiveError
 from aurum_etl.market import Iso
 from aurum_etl.receipt import Origin
+from aurum_etl.redaction import know
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,34 @@ def test_the_newest_good_answer_is_replayed(archive: Archive) -> None:
     keep(archive, b"new", received_at=NOW + timedelta(seconds=1))
     keep(archive, b"busy", received_at=NOW + timedelta(seconds=2), status=503)
     assert archive.latest(REQUEST, simulated=False).body.read_bytes() == b"new"
+
+
+def test_what_holds_no_rows_is_kept_without_secrets(archive: Archive) -> None:
+    """A refusal may repeat the key that it refuses; what may hold rows is evidence, to the byte."""
+    know("a-canary-of-the-archive")
+    said = b'\xff{"message": "a-canary-of-the-archive is no key"}'
+    refused = keep(archive, said, status=401)
+    assert refused.body.read_bytes() == b'\xff{"message": "\xe2\x80\xa6 is no key"}'
+    assert refused.size == refused.body.stat().st_size
+    assert upkeep.verify(archive).damaged == ()
+    assert keep(archive, said).body.read_bytes() == said
+    assert keep(archive, b"\0\1\xff", status=500).body.read_bytes() == b"\0\1\xff"
+    assert keep(archive, b"x" * 5_000_000, status=500).size == 4 * 1024 * 1024, "no words of refusal are so long"
+
+
+def test_what_is_known_of_an_exchange_holds_no_secret_and_two_questions_stay_two(archive: Archive) -> None:
+    know("a-canary-of-the-archive")
+    for key in ("a-canary-of-the-archive", "another"):
+        request = Request(Iso.PJM, "feed/a-canary-of-the-archive", (("api_key", key), ("page", "1")))
+        headers = {"content-type": "a-canary-of-the-archive", "set-cookie": "s"}
+        keep(archive, key.encode(), request, base="http://user:abc@iso/v1?key=def", headers=headers)
+        assert archive.latest(request, simulated=False).body.read_bytes() == key.encode()
+    first, second = (record for _, record in archive.exchanges())
+    assert first["path"] == second["path"] == "feed/…"
+    assert first["query"] == [["api_key", "…"], ["page", "1"]]
+    assert first["base"] == "http://iso/v1?key=…"
+    assert first["headers"] == {"content-type": "…"}
+    assert [each.request for each in listing(archive).entries] == ["PJM feed/…?api_key=…&page=1"] * 2
 
 
 def test_order_of_arguments_and_address_are_no_part_of_the_question(archive: Archive) -> None:

@@ -463,7 +463,13 @@ def test_a_vault_that_is_well_then_stuck_then_sealed(home: Home) -> None:
         variables = {"VAULT_ADDR": server.address["url"]}
         found = home.one("vault", variables)
         assert found.state is State.OK
-        assert "initialized and unsealed" in found.reason
+        assert found.reason.startswith("initialized and unsealed, version ")
+        assert found.reason.endswith("; nothing to log in with is set")
+        assert home.one("vault", variables | {"VAULT_TOKEN": server.address["token"]}).reason.endswith(
+            "; accepts VAULT_TOKEN"
+        )
+        refused = home.one("vault", variables | {"VAULT_TOKEN": "long-gone"})
+        assert (refused.state, "does not accept VAULT_TOKEN" in refused.reason) == (State.FAILED, True)
         with server.paused():
             found = home.one("vault", variables, 1)
             assert found.state is State.FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import pickle
 import urllib.parse
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aurum_etl import redaction
+from aurum_etl.errors import SinkUnavailable, in_words
 from aurum_etl.redaction import address_of, hidden_in, know, know_address, redacted, shown, start_of, without_known_in
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "json": json.dumps,
     "json of a text that is no ascii": lambda value: json.dumps(value, ensure_ascii=False),
     "json in json": lambda value: json.dumps(json.dumps(value)),
+    "json, percent-encoded": lambda value: urllib.parse.quote(json.dumps(value), safe=""),
     "json in a repr": lambda value: repr(json.dumps(value)),
     "repr": repr,
     "ascii": ascii,
@@ -74,7 +77,9 @@ def test_a_known_value_is_hidden_in_every_spelling(shape: str, spelling: str) ->
 
 @given(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=16, max_size=40),
-    st.sampled_from(["as it is", "percent-encoded", "json", "repr", "ascii", "sql", "html", "json in json"]),
+    st.sampled_from(
+        ["as it is", "percent-encoded", "json", "repr", "ascii", "sql", "html", "json in json", "json, percent-encoded"]
+    ),
 )
 def test_any_value_is_hidden_in_any_spelling(value: str, spelling: str) -> None:
     assume(value == value.strip() and len(set(value)) > 4)
@@ -209,3 +214,10 @@ def test_rows_are_searched_for_what_is_no_word_and_nothing_else() -> None:
     column = pl.Series(["postgres", None, "x a-long-canary-value", "password=abc"])
     assert without_known_in(column).to_list() == ["postgres", None, "x …", "password=abc"]
     assert column.to_list()[2] == "x a-long-canary-value", "the rows themselves stay"
+
+
+def test_an_error_is_without_secrets_from_the_beginning_and_wherever_it_travels() -> None:
+    know("a-long-canary-value")
+    error = pickle.loads(pickle.dumps(SinkUnavailable("timescale: a-long-canary-value was refused")))
+    assert (str(error), error.args) == ("timescale: … was refused", ("timescale: … was refused",))
+    assert in_words(ValueError("a-long-canary-value")) == "ValueError: …"

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.errors import ArchiveError
 from aurum_etl.receipt import Origin
-from aurum_etl.redaction import HIDDEN, says_secret, shown, start_of, without_known
+from aurum_etl.redaction import HIDDEN, address_of, says_secret, shown, start_of, without_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +47,7 @@ _RECORDED = {"iso", "path", "status", "sha256", "bytes", "origin", "received_at"
 Record = dict[str, object]
 TIME = "%Y%m%dT%H%M%S.%fZ"
 """How a name says when an answer came: in the order of time."""
+_MAY_HOLD_ROWS = 200
 _LONGEST_REFUSAL = 4 * 1024 * 1024
 
 
@@ -108,8 +109,8 @@ class Answer:
 class Exchange:
     """What is known of one request and its answer, beside the body."""
 
-    base: str
-    """The address that was asked, without user and password."""
+    base: str = field(repr=False)
+    """The address that was asked; who keeps it leaves user and password out."""
     origin: Origin
     status: int
     headers: Mapping[str, str] = field(hash=False)
@@ -185,6 +186,8 @@ class Archive:
 
     def keep(self, incoming: Incoming, request: Request, exchange: Exchange) -> Answer:
         """Make a received body, and what is known of its exchange, part of the archive."""
+        if exchange.status != _MAY_HOLD_ROWS:
+            incoming.hide()
         digest = incoming.finish()
         record: Record = {
             "iso": request.iso.value,
@@ -194,7 +197,7 @@ class Archive:
             "query": [
                 (name, HIDDEN if says_secret(name) else without_known(value)) for name, value in sorted(request.query)
             ],
-            "base": exchange.base,
+            "base": address_of(exchange.base),
             "origin": exchange.origin.value,
             "status": exchange.status,
             "headers": {

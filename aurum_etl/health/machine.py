@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.errors import AurumError, SpecError
 from aurum_etl.health.base import Check, Kind, State, unnamed
+from aurum_etl.secrets import vault_of
 from aurum_etl.watermarks.file import StoreFile
 
 if TYPE_CHECKING:
@@ -127,9 +128,9 @@ def _vault_check(settings: Settings) -> Check:
 
 
 def _vault(access: VaultAccess, watch: Watch) -> str:
-    """Whether it is initialized and unsealed, which it tells anybody: no token is sent.
+    """Whether it is initialized and unsealed, which it tells anybody, and then whether it accepts who asks.
 
-    Raises: AurumError if it is neither, or does not answer.
+    Raises: AurumError if it is or does none of it, or does not answer.
     """
     import hvac
     import requests
@@ -158,4 +159,6 @@ def _vault(access: VaultAccess, watch: Watch) -> str:
         raise AurumError("Vault is not initialized: `vault operator init`")
     if told["sealed"]:
         raise AurumError("Vault is sealed: `vault operator unseal`, or see why its automatic unseal does not")
-    return f"initialized and unsealed, version {told.get('version')}" + (", standby" if told.get("standby") else "")
+    version = f"version {told.get('version')}" + (", standby" if told.get("standby") else "")
+    accepted = f"accepts {vault_of(access).log_in()}" if access.has_login else "nothing to log in with is set"
+    return f"initialized and unsealed, {version}; {accepted}"

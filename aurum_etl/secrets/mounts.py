@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from aurum_etl.errors import SecretError
+from aurum_etl.errors import SecretDenied, SecretError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ class Mounts:
 def data_of(answer: Answer, full: str, mount: Mount) -> Mapping[str, Any] | None:
     """What the answer to `read` has in it; None if it says that nothing is there.
 
-    Raises: SecretError if it says anything else.
+    Raises: SecretDenied if there is no such mount; SecretError if it says anything else.
     """
     found = answer.body.get("data")
     if mount.kv_version == 2 and isinstance(found, dict):
@@ -97,7 +97,7 @@ def data_of(answer: Answer, full: str, mount: Mount) -> Mapping[str, Any] | None
     if answer.status == 404 and not answer.words:
         return None
     if answer.status == 404:
-        raise SecretError(
+        raise SecretDenied(
             f"{full}: nothing of Vault is there ({answer.words}): check AURUM_VAULT_MOUNT, VAULT_NAMESPACE and the path"
         )
     raise SecretError(f"{mount.asked(full)} cannot be read from Vault, status {answer.status} ({answer.words})")

@@ -119,6 +119,13 @@ class Vault:
                 raise copy.copy(failure.error) from failure.error
             return self._asked(place).fields
 
+    def log_in(self) -> str:
+        """Prove who asks, and tell by what.
+
+        Raises: SecretError if Vault does not accept it; VaultUnavailable if it cannot be asked.
+        """
+        return self._login.grant().name
+
     def forget(self, path: str) -> None:
         """The next `read` asks Vault, whatever is known; what is, is still used if Vault is down and its time is not over."""
         self._place(path).forgotten += 1

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from aurum_etl import database
 from aurum_etl.errors import RecordUnreadable, WatermarkError
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ LOCK_SECONDS = 20.0
 _WAY_OUT = "`aurum-etl store rebuild` moves the file aside and makes a new one from what the stores hold"
 _DAMAGE = ("Corrupt", "is not a valid DuckDB database file", "Could not read enough bytes", "version number")
 """Words of DuckDB's when it is the file that is wrong, and not its place, its owner or the disk."""
-
-_OF_OURS_ALONE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-"""Nothing is fetched or loaded because of a word in a query."""
 
 _DDL = """
 create table if not exists meta (application varchar, version integer);
@@ -143,7 +141,7 @@ class StoreFile:
         import duckdb
 
         memory = not create and not self.path.exists()
-        connection = duckdb.connect(config={**_OF_OURS_ALONE}) if memory else self._opened(write=write)
+        connection = database.connect() if memory else self._opened(write=write)
         try:
             connection.execute("set timezone = 'UTC'")
             connection.begin()
@@ -177,9 +175,7 @@ class StoreFile:
             reraise=True,
         )
         try:
-            connection: duckdb.DuckDBPyConnection = retrying(
-                duckdb.connect, str(self.path), read_only=not write, config={**_OF_OURS_ALONE}
-            )
+            connection: duckdb.DuckDBPyConnection = retrying(database.connect, str(self.path), read_only=not write)
             if not write and not _is_of_this_version(connection):
                 connection.close()
                 return self._opened(write=True)

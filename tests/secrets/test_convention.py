@@ -10,7 +10,7 @@ import hvac
 import pytest
 
 from aurum_etl.errors import SecretError
-from aurum_etl.secrets import SECRETS
+from aurum_etl.secrets import SECRETS, Reference
 from aurum_etl.settings import read_settings
 from tests.frames import spec
 from tests.test_cli import Processes, Shell
@@ -76,8 +76,6 @@ def test_every_secret_has_its_place_in_vault(filled: Filled) -> None:
 
 
 def test_the_environment_goes_before_vault_and_the_spec_before_both(filled: Filled, tmp_path: Path) -> None:
-    from aurum_etl.secrets import Reference
-
     settings = read_settings({**filled.environment, "PJM_API_KEY": "of the environment"})
     assert settings.secrets["PJM_API_KEY"] == "of the environment"
     filled.write("teams/desk", {"key": "of the team"})
@@ -97,8 +95,6 @@ def test_a_new_value_is_there_without_a_restart(filled: Filled) -> None:
 
 def test_what_vault_denies_by_convention_is_not_there_and_says_so(filled: Filled) -> None:
     """Most tokens may see little; a reference that is denied is an error."""
-    from aurum_etl.secrets import Reference
-
     token = filled.token(POLICY.format(mount=filled.mount))
     settings = read_settings({**filled.environment, "VAULT_TOKEN": token})
     assert settings.secrets["PJM_API_KEY"] == f"{CANARY}-PJM_API_KEY"
@@ -106,6 +102,14 @@ def test_what_vault_denies_by_convention_is_not_there_and_says_so(filled: Filled
     assert 'a policy must allow "read" on' in settings.secrets.find("TIMESCALE_CONNECTION").place
     with pytest.raises(SecretError, match=f"{filled.mount}/timescale: Vault does not let"):
         settings.referring({"TIMESCALE_CONNECTION": Reference.parse("vault:timescale")}).timescale  # noqa: B018
+
+
+def test_a_vault_without_the_mount_of_convention_holds_nothing_for_us(filled: Filled) -> None:
+    settings = read_settings({**filled.environment, "AURUM_VAULT_MOUNT": "nowhere"})
+    assert settings.timescale is None
+    assert "check AURUM_VAULT_MOUNT" in settings.secrets.find("TIMESCALE_CONNECTION").place
+    theirs = settings.referring({"TIMESCALE_CONNECTION": Reference.parse(f"vault:/{filled.mount}/timescale#dsn")})
+    assert theirs.timescale == f"{CANARY}-TIMESCALE_CONNECTION"
 
 
 def test_a_vault_that_nobody_can_log_in_to_holds_nothing_for_us(filled: Filled) -> None:

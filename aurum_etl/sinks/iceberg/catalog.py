@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
-from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aurum_etl.contracts import ColumnType
-from aurum_etl.errors import SinkUnavailable, SpecError, in_words
+from aurum_etl.errors import SpecError, in_words
+from aurum_etl.sinks.iceberg.sealed import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 CATALOG = "aurum"
 NAMESPACE = "iso"
-
-_NAMES_OF_CODE = frozenset({"auth", "py-io-impl", "s3.retry-strategy-impl", "write.py-location-provider.impl"})
-"""Properties of a catalog or a table by which pyiceberg would import, and run, whatever they name."""
 
 _WRITABLE = "check that AURUM_HOME is a folder that you may write to"
 _ROOM = "make room on its disk, or point AURUM_HOME at another"
@@ -99,7 +96,7 @@ def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyTyp
             properties.pop("warehouse")  # such a catalog has one of its own
         # The server removes old metadata; the library tries it again, and warns each time.
         logging.getLogger("pyiceberg.catalog").setLevel(logging.ERROR)
-        return _importing_nothing(RestCatalog)(CATALOG, uri=uri, **properties)
+        return sealed(RestCatalog)(CATALOG, uri=uri, **properties)
     elif scheme in ("postgresql", "postgres"):
         uri = _with_driver(uri)
         # A server that was restarted has left dead connections, and each would cost a chunk its attempt.
@@ -110,30 +107,7 @@ def open_catalog(settings: Settings, limits: Mapping[str, str] = MappingProxyTyp
         )
     from pyiceberg.catalog.sql import SqlCatalog
 
-    return _importing_nothing(SqlCatalog)(CATALOG, uri=uri, **properties)
-
-
-@cache
-def _importing_nothing(kind: type[Catalog]) -> type[Catalog]:
-    """The catalog, but that neither it nor a table may name code to run: who answers for them is somebody else."""
-    base: Any = kind
-
-    class Guarded(base):  # type: ignore[misc] # its kind is known when it is called
-        def _fetch_config(self) -> None:
-            super()._fetch_config()
-            _demand_no_code(self.properties, "the catalog")
-
-        def _load_file_io(self, properties: Mapping[str, Any] | None = None, location: str | None = None) -> Any:
-            _demand_no_code(properties or {}, f"the table at {location}")
-            return super()._load_file_io(properties or {}, location)
-
-    return Guarded
-
-
-def _demand_no_code(properties: Mapping[str, Any], whose: str) -> None:
-    if found := sorted(_NAMES_OF_CODE & properties.keys()):
-        named = ", ".join(f"{name} = {properties[name]!r:.100}" for name in found)
-        raise SinkUnavailable(f"iceberg: {whose} names code to run, which is refused: {named}")
+    return sealed(SqlCatalog)(CATALOG, uri=uri, **properties)
 
 
 def _with_driver(uri: str) -> str:
