@@ -10,7 +10,7 @@ from aurum_etl.errors import AurumError, SinkUnavailable, SpecError
 from aurum_etl.outside import made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -38,7 +38,8 @@ def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.
     connection = database.connect()
     # Unknown tables would otherwise be looked for among the variables of this program.
     connection.execute(f"set timezone = 'UTC'; set python_enable_replacements = false; create schema {SCHEMA}")
-    stored = dict(_iceberg_tables(settings))
+    # A look at the record alone needs no catalog, which may be somewhere else, and want to know who asks.
+    stored = dict(_iceberg_tables(settings)) if _is_about(connection, sql, CONTRACTS) else {}
     connection.execute(f"set schema = '{SCHEMA}'")
     for kind, contract in CONTRACTS.items():
         rows = _rows(stored[kind]) if kind in stored else contract.arrow_schema.empty_table()
@@ -47,7 +48,9 @@ def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.
     for name, table in store.tables().items():
         connection.from_arrow(table).create_view(name)
     connection.from_arrow(_quarantine(settings.home / "quarantine")).create_view("quarantine")
-    for name, table in _requests(connection, settings, sql).items():
+    # They may be long.
+    asked = _is_about(connection, sql, ("requests", "alerts"))
+    for name, table in (quota.tables(settings) if asked else quota.no_tables()).items():
         connection.from_arrow(table).create_view(name)
     # What does not fit into memory is spilled here, and nowhere else: by default it would be where the user stands.
     spill = str(settings.home / "spill").replace("'", "''")
@@ -173,18 +176,17 @@ def _quarantine(folder: Path) -> Dataset | pa.Table:
     return pyarrow.dataset.dataset(paths, schema=schema, format="parquet") if paths else schema.empty_table()
 
 
-def _requests(connection: duckdb.DuckDBPyConnection, settings: Settings, sql: str | None) -> Mapping[str, pa.Table]:
-    """The audit log and the alerts; empty where the question is about something else, since they may be long."""
+def _is_about(connection: duckdb.DuckDBPyConnection, sql: str | None, names: Iterable[str]) -> bool:
+    """Whether the question is about one of these tables; without a question all are asked for."""
     import duckdb
 
-    asked = True
-    if sql is not None:
-        try:
-            asked = bool({"requests", "alerts"} & {name.casefold() for name in connection.get_table_names(sql)})
-        except duckdb.Error:
-            # What is wrong with it, who asks it will be told.
-            asked = False
-    return quota.tables(settings) if asked else quota.no_tables()
+    if sql is None:
+        return True
+    try:
+        return not {name.casefold() for name in connection.get_table_names(sql)}.isdisjoint(names)
+    except duckdb.Error:
+        # What is wrong with it, who asks it will be told.
+        return False
 
 
 def _names(connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:

@@ -25,6 +25,11 @@ class Guarded:
     """The address for who may do everything."""
     role: str
 
+    @property
+    def maker(self) -> str:
+        """Who may make users that are members of the role, and nothing else; the name is the password."""
+        return f"{self.role}_vault"
+
     def do(self, *statements: str) -> None:
         with psycopg.connect(self.owner, autocommit=True) as connection:
             for each in statements:
@@ -59,22 +64,27 @@ def guarded_database() -> Iterator[Guarded]:
     """A new one, gone in the end."""
     with services.database(server("guarded postgres")["dsn"]) as dsn:
         found = Guarded(dsn, f"loader_{secrets.token_hex(4)}")
-        found.do(f"create role {found.role}", f"grant create on schema public to {found.role}")
+        found.do(
+            f"create role {found.role}",
+            f"grant create on schema public to {found.role}",
+            f"create role {found.maker} login createrole password '{found.maker}'",
+            f"grant {found.role} to {found.maker} with admin option",
+        )
         yield found
-        found.do(f"drop owned by {found.role}", f"drop role {found.role}")
+        found.do(f"drop owned by {found.role}", f"drop role {found.role}", f"drop role {found.maker}")
 
 
 def let_vault_make_users(client: Any, guarded: Guarded, seconds: int, most_seconds: int) -> str:
     """The mount whose `creds/loader` are users of that database for so many seconds, made as the README has it."""
-    mount, place = f"db{secrets.token_hex(4)}", urlsplit(guarded.owner)
+    mount = f"db{secrets.token_hex(4)}"
     client.sys.enable_secrets_engine("database", path=mount)
     client.secrets.database.configure(
         "energy",
         plugin_name="postgresql-database-plugin",
         allowed_roles=["loader"],
         connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{guarded.address().partition('://')[2]}",
-        username=place.username,
-        password=place.password,
+        username=guarded.maker,
+        password=guarded.maker,
         mount_point=mount,
     )
     user = "create role \"{{name}}\" login password '{{password}}' valid until '{{expiration}}'"
