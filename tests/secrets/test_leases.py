@@ -111,6 +111,14 @@ def line_vault(keeper: Keeper, line: Between, clock: Clock | None = None) -> Vau
     return keeper.vault(clock=clock, address=line.address)
 
 
+def demand_another_role(vault: Vault, first: Mapping[str, str] | None, roles: Database) -> None:
+    """What is read now is another role than the first, and one that the database lets in."""
+    second = vault.read(LOADER)
+    assert second is not None
+    assert second != first
+    assert roles.user(second) == second["username"]
+
+
 def test_a_role_is_made_and_gets_into_the_database(keeper: Keeper, roles: Database, line: Between) -> None:
     vault = line_vault(keeper, line)
     found = vault.read(LOADER)
@@ -170,10 +178,7 @@ def test_a_lease_that_ended_unused_is_followed_by_another(keeper: Keeper, roles:
     vault = line_vault(keeper, line)
     first = vault.read(LOADER)
     time.sleep(3)
-    second = vault.read(LOADER)
-    assert second is not None
-    assert second != first
-    assert roles.user(second) == second["username"]
+    demand_another_role(vault, first, roles)
     assert not roles.has(first)
 
 
@@ -185,10 +190,7 @@ def test_a_lease_that_was_revoked_is_followed_by_another_at_its_renewal(
     first = vault.read(LOADER)
     keeper.client.sys.revoke_prefix("database/creds/loader")
     clock.ahead += 40
-    second = vault.read(LOADER)
-    assert second is not None
-    assert second != first
-    assert roles.user(second) == second["username"]
+    demand_another_role(vault, first, roles)
 
 
 def test_what_is_forgotten_is_not_renewed_but_had_anew(keeper: Keeper, roles: Database, line: Between) -> None:
@@ -196,10 +198,7 @@ def test_what_is_forgotten_is_not_renewed_but_had_anew(keeper: Keeper, roles: Da
     vault = line_vault(keeper, line)
     first = vault.read(LOADER)
     vault.forget(LOADER)
-    second = vault.read(LOADER)
-    assert second is not None
-    assert second != first
-    assert roles.user(second) == second["username"]
+    demand_another_role(vault, first, roles)
 
 
 def test_leases_end_with_their_token_and_are_had_anew(keeper: Keeper, roles: Database, line: Between) -> None:
@@ -209,10 +208,7 @@ def test_leases_end_with_their_token_and_are_had_anew(keeper: Keeper, roles: Dat
     vault = keeper.vault(access, address=line.address)
     first = vault.read(LOADER)
     time.sleep(3)
-    second = vault.read(LOADER)
-    assert second is not None
-    assert second != first
-    assert roles.user(second) == second["username"]
+    demand_another_role(vault, first, roles)
     assert not roles.has(first)
 
 
@@ -277,10 +273,7 @@ def test_leases_of_a_revoked_token_are_had_anew_as_soon_as_that_is_known(
     (accessor,) = keeper.accessors()
     keeper.client.auth.token.revoke_accessor(accessor)
     assert vault.read("iso/pjm") == {"api_key": "orchid"}, "another token was had"
-    second = vault.read(LOADER)
-    assert second is not None
-    assert second != first
-    assert roles.user(second) == second["username"]
+    demand_another_role(vault, first, roles)
 
 
 def test_a_password_that_is_changed_on_a_schedule_is_not_gone_by_for_longer(
