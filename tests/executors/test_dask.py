@@ -35,6 +35,7 @@ from aurum_etl.sinks import iceberg
 from aurum_etl.watermarks import Store
 from aurum_etl.watermarks.jobs import ChunkState, JobStatus, jobs_of
 from tests.frames import spec, with_variables
+from tests.onlooker import Onlooker
 from tests.test_runner import ask
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-    from aurum_etl.chunk import Chunk
-    from aurum_etl.receipt import Postponed, Receipt
+    from aurum_etl.receipt import Receipt
 
 TEXT = """
 dataset: caiso_lmp
@@ -56,30 +56,6 @@ FLAGS = Flags(start=date(2026, 7, 1), end=date(2026, 7, 1) + timedelta(CHUNKS))
 ROWS = CHUNKS * 48
 LONG = 90
 """Seconds that a busy machine may take for what should take few."""
-
-
-@dataclass
-class Onlooker:
-    """Remembers what it saw, and does something when that many chunks have begun."""
-
-    begun_chunks: list[Chunk] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
-    when: int = 0
-    then: Callable[[], object] = lambda: None
-
-    def begun(self, chunk: Chunk) -> None:
-        self.begun_chunks.append(chunk)
-        if len(self.begun_chunks) == self.when:
-            self.then()
-
-    def ended(self, receipt: Receipt, _again_in: float | None) -> None:
-        self.receipts.append(receipt)
-
-    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
-        """Nothing is postponed here."""
-        raise AssertionError(f"{postponed}, {waits}")
-
-    def state(self, text: str) -> None: ...
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,14 +21,12 @@ from aurum_etl.runner import Flags
 from aurum_etl.settings import read_settings
 from aurum_etl.simulator import Simulator
 from tests.frames import spec
+from tests.onlooker import Onlooker
 from tests.secrets.kept import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from aurum_etl.chunk import Chunk
-    from aurum_etl.receipt import Postponed, Receipt
 
 DAYS = 4
 FLAGS = Flags(start=date(2026, 7, 1), end=date(2026, 7, 1) + timedelta(DAYS))
@@ -40,28 +37,6 @@ FEEDS = {
     "MISO's load": "dataset: miso_load\nsource: {concurrent_chunks: 2",
     "ERCOT": "dataset: ercot_load\nsource: {feed: api, concurrent_chunks: 2",
 }
-
-
-@dataclass
-class Onlooker:
-    """Does something once, when the third chunk has begun: of two at a time one has ended."""
-
-    then: Callable[[], object]
-    begun_chunks: int = 0
-    receipts: list[Receipt] = field(default_factory=list)
-
-    def begun(self, _chunk: Chunk) -> None:
-        self.begun_chunks += 1
-        if self.begun_chunks == 3:
-            self.then()
-
-    def ended(self, receipt: Receipt, _again_in: float | None) -> None:
-        self.receipts.append(receipt)
-
-    def postponed(self, postponed: Postponed, *, waits: bool) -> None:
-        raise AssertionError(f"{postponed}, {waits}")
-
-    def state(self, text: str) -> None: ...
 
 
 @pytest.mark.parametrize(("feed", "place"), [*((feed, "vault") for feed in FEEDS), ("PJM", "file")])
@@ -85,7 +60,7 @@ def test_a_key_that_changes_in_mid_backfill_fails_no_chunk(
             simulator.accept(**changed)
             kept.put(**changed)
 
-        onlooker, wanted = Onlooker(rotate), Reload(attempts=1)
+        onlooker, wanted = Onlooker(when=3, then=rotate), Reload(attempts=1)
         prepared = reload.planned(spec(tmp_path, text), FLAGS, wanted, settings)
         job = reload.begin(prepared, wanted, "spec.yaml").id
         ending, _ = reload.go_on(reload.resumption(job, settings=settings), onlooker)

@@ -16,9 +16,9 @@ from aurum_etl.reload import Reload
 from aurum_etl.runner import Flags
 from aurum_etl.settings import read_settings
 from tests.frames import spec
+from tests.onlooker import Onlooker
 from tests.secrets.guarded import guarded_database
 from tests.secrets.kept import Kept
-from tests.secrets.test_rotation_sources import Onlooker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_a_password_that_changes_in_mid_backfill_fails_no_chunk_of_a_worker(
             guarded.do(f"alter role {guarded.role} password 'of-the-second-day'")
             kept.put(TIMESCALE_CONNECTION=guarded.address(guarded.role, "of-the-second-day"))
 
-        onlooker, wanted = Onlooker(rotate), Reload(attempts=1, place=Place("dask", workers=1))
+        onlooker, wanted = Onlooker(when=3, then=rotate), Reload(attempts=1, place=Place("dask", workers=1))
         path = spec(tmp_path, TEXT.format(**kept.references))
         prepared = reload.planned(path, FLAGS, wanted, settings)
         sent = pickle.dumps(worker.Job("any", prepared.equipment, str(settings.home), None))
