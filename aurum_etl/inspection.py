@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 SCHEMA = "iso"
 _ASKING = ("SELECT", "EXPLAIN")
+_NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 
 def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -37,7 +41,7 @@ def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.
     """
     import duckdb
 
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    connection = duckdb.connect(config={**_NO_EXTENSIONS})
     # Unknown tables would otherwise be looked for among the variables of this program.
     connection.execute(f"set timezone = 'UTC'; set python_enable_replacements = false; create schema {SCHEMA}")
     stored = dict(_iceberg_tables(settings))
@@ -49,7 +53,7 @@ def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.
     for name, table in store.tables().items():
         connection.from_arrow(table).create_view(name)
     connection.from_arrow(_quarantine(settings.home / "quarantine")).create_view("quarantine")
-    for name, table in _requests(connection, settings, sql).items():
+    for name, table in _requests(settings, sql).items():
         connection.from_arrow(table).create_view(name)
     # What does not fit into memory is spilled here, and nowhere else: by default it would be where the user stands.
     spill = str(settings.home / "spill").replace("'", "''")
@@ -175,14 +179,16 @@ def _quarantine(folder: Path) -> Dataset | pa.Table:
     return pyarrow.dataset.dataset(paths, schema=schema, format="parquet") if paths else schema.empty_table()
 
 
-def _requests(connection: duckdb.DuckDBPyConnection, settings: Settings, sql: str | None) -> Mapping[str, pa.Table]:
+def _requests(settings: Settings, sql: str | None) -> Mapping[str, pa.Table]:
     """The audit log and the alerts; empty where the question is about something else, since they may be long."""
     import duckdb
 
     asked = True
     if sql is not None:
         try:
-            asked = bool({"requests", "alerts"} & {name.casefold() for name in connection.get_table_names(sql)})
+            # To look for names is to begin to answer: an export makes its folder, a file that is named is opened.
+            with duckdb.connect(config={**_NO_EXTENSIONS, "enable_external_access": False}) as apart:
+                asked = bool({"requests", "alerts"} & {name.casefold() for name in apart.get_table_names(sql)})
         except duckdb.Error:
             # What is wrong with it, who asks it will be told.
             asked = False
