@@ -407,7 +407,11 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
 
 def _shown(value: object) -> str:
     plain = list(value) if isinstance(value, tuple) else value
-    text = f'"{value}"' if isinstance(value, str) else _BRIEF.repr(plain)
+    try:
+        text = f'"{value}"' if isinstance(value, str) else _BRIEF.repr(plain)
+    except ValueError:
+        # A whole number of thousands of digits, which `59:59:…` is too.
+        text = f"a very large {type(value).__name__}"
     return text if len(text) <= 120 else text[:120] + "…"
 
 
