@@ -612,7 +612,9 @@ def _interrupt(*_: object) -> None:
 
 
 def _tell(as_json: bool, kind: str, message: str) -> None:
-    click.echo(f"aurum-etl: {message}", err=True)
+    from aurum_etl.console import printable
+
+    click.echo(f"aurum-etl: {printable(message)}", err=True)
     if as_json:
         click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
 
