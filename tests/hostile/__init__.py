@@ -5,12 +5,14 @@ the same machine.
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.frames import spec
@@ -18,7 +20,6 @@ from tests.test_cli import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
     from typing import BinaryIO
 
     from aurum_etl.simulator import Simulator
@@ -62,11 +63,14 @@ class Victim(Shell):
         command = [sys.executable, "-m", "aurum_etl", *map(str, arguments)]
         with (self.folder / "out").open("w+") as out, (self.folder / "err").open("w+") as err:
             process = subprocess.Popen(command, env=self.environment, stdout=out, stderr=err, umask=umask)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            held = 0
+            # The system's own count for a process that has ended is never less than what its parent had.
+            while process.poll() is None:
+                held = max(held, _peak(process.pid))
+                time.sleep(0.01)
             out.seek(0)
             err.seek(0)
-            return process.returncode, out.read(), err.read(), usage.ru_maxrss * 1024
+            return process.returncode, out.read(), err.read(), held
 
     def bombed(self, *arguments: str | Path) -> str:
         """The error of a command that must come to nothing in a process of its own, and without much memory."""
@@ -79,6 +83,14 @@ class Victim(Shell):
         if "error" in document:
             return str(document["error"]["message"])
         return "; ".join(str(each["error"]) for each in document["chunks"])
+
+
+def _peak(process: int) -> int:
+    """The most memory that the process has had at once, in bytes; 0 once it has let go of it."""
+    with suppress(OSError):
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{process}/status").read_text())
+        return int(found[1]) * 1024 if found else 0
+    return 0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 import zlib
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ def test_what_headers_say_stays_text(victim: Victim) -> None:
     assert (record["status"], record["bytes"], len(record["sha256"])) == (200, len(GOOD), 64)
     assert record["headers"]["etag"] == nasty
     assert "location" not in record["headers"]
-    assert victim.json("archive", "ls")["entries"][0]["status"] == 200
+    assert victim.json("archive", "ls")["listed"][0]["status"] == 200
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -140,10 +141,9 @@ def test_a_host_is_not_left_alone_for_ever(victim: Victim, asked: str) -> None:
         victim.environment["AURUM_CAISO_BASE"] = base
         victim.attacked("run", victim.spec, *JULY, *ONCE, "--set", "source.nodes=[A]", code=5)
     assert time.monotonic() - started < 60
-    (quiet,) = (
-        sqlite3.connect(victim.home / "quota" / "requests.sqlite").execute("select quiet_until from hosts").fetchone()
-    )
-    assert quiet < time.time() + 7200
+    with closing(sqlite3.connect(victim.home / "quota" / "requests.sqlite")) as record:
+        quiet = [until for (until,) in record.execute("select quiet_until from hosts")]
+    assert all(until < time.time() + 7200 for until in quiet)
 
 
 def test_one_byte_at_a_time_is_not_waited_for(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
