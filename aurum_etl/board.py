@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from aurum_etl.console import printable
 from aurum_etl.receipt import Outcome
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Tally:
         while self.recent[0][0] <= now - RATE_SECONDS:
             self.recent.popleft()
         if receipt.error is not None:
-            self.errors.append(f"{key}: {' '.join(receipt.error.split())}")
+            self.errors.append(f"{key}: {' '.join(printable(receipt.error).split())}")
         if again_in is None:
             self.outcomes[receipt.outcome.value] += 1
             self.requests_done += self.chunk_requests.get(key, 0)
@@ -120,7 +121,7 @@ class Tally:
         """Count a chunk of which nothing came; one that is tried again is not over."""
         key = postponed.chunk.key
         self.running.pop(key, None)
-        self.errors.append(f"{key}: {' '.join(postponed.reason.split())}")
+        self.errors.append(f"{key}: {' '.join(printable(postponed.reason).split())}")
         self.outcomes[_AGAIN if waits else _POSTPONED] += 1
 
     def changed(self, state: str, now: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that do something, but for the end of a line and the tab; also those that turn the direction of writing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Console:
@@ -38,13 +42,13 @@ class Console:
     def line(self, text: str) -> None:
         """A line for people; nothing where JSON was asked for."""
         if not self.as_json:
-            click.echo(redacted(text))
+            click.echo(printable(redacted(text)))
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for people: ruled on a terminal, tab separated when piped."""
         if self.as_json:
             return
-        cells = [["" if cell is None else redacted(str(cell)) for cell in row] for row in rows]
+        cells = [["" if cell is None else printable(redacted(str(cell))) for cell in row] for row in rows]
         if not sys.stdout.isatty():
             for row in [list(header), *cells]:
                 click.echo("\t".join(row))
@@ -85,6 +89,11 @@ class Console:
 
 def _as_json(document: object) -> str:
     return json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False)
+
+
+def printable(text: str) -> str:
+    """The text without what would change the terminal that it is printed on: names and words of others may be in it."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _plain(value: object) -> object:

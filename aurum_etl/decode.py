@@ -117,7 +117,7 @@ def _listed(file: BinaryIO, where: str, max_bytes: int) -> list[zipfile.ZipInfo]
     total = sum(info.file_size for info in infos)
     if total > max_bytes:
         raise TooLarge(f"{where}: the zip declares {total:,} bytes of content, more than {max_bytes:,} ({_LIMIT})")
-    _demand_honest(infos, where)
+    _demand_honest(infos, file.seek(0, io.SEEK_END), where)
     return infos
 
 
@@ -142,17 +142,19 @@ class _Listed(io.BufferedIOBase):
         return self._file.read(-1 if size is None else size)
 
 
-def _demand_honest(infos: Sequence[zipfile.ZipInfo], where: str) -> None:
+def _demand_honest(infos: Sequence[zipfile.ZipInfo], size: int, where: str) -> None:
     """Refuse members that share bytes, or inflate to what no table does: both are made to fill a disk or a memory.
 
-    Raises: SourceChanged, since asking for less would bring no better.
+    Raises: SourceChanged, since asking for less would bring no better; SourceUnavailable if one ends behind the zip.
     """
     end, before = 0, ""
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
             raise SourceChanged(f"{where}: members {_named(before)} and {_named(info.filename)} of the zip overlap")
         end, before = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size, info.filename
-        _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(info.filename)}")
+        if end > size:
+            raise SourceUnavailable(f"{where}: member {_named(before)} is damaged: it is longer than the whole zip")
+        _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(before)}")
 
 
 def _demand_likely(packed: int, inflated: int, what: str) -> None:
@@ -203,17 +205,21 @@ def whole(path: Path, where: str, max_bytes: int) -> bytes:
 
 def _gunzipped(content: bytes, where: str, max_bytes: int) -> bytes:
     inflater = isal_zlib.decompressobj(wbits=31)
-    likely = max(_HARMLESS_BYTES, _MOST_TIMES * len(content))
+    pieces: list[bytes] = []
+    size, left = 0, content
     try:
-        inflated: bytes = inflater.decompress(content, min(max_bytes, likely) + 1)
+        # In steps, since it does not say beforehand how much it is.
+        while left and not inflater.eof:
+            pieces.append(inflater.decompress(left, _HARMLESS_BYTES))
+            left, size = inflater.unconsumed_tail, size + len(pieces[-1])
+            if size > max_bytes:
+                raise TooLarge(f"{where}: the gzip inflates to more than {max_bytes:,} bytes ({_LIMIT})")
+            _demand_likely(len(content) - len(left), size, f"{where}: the gzip")
     except _INFLATE_ERRORS as error:
         raise SourceUnavailable(f"{where}: the gzip is damaged: {error}") from error
-    if len(inflated) > max_bytes:
-        raise TooLarge(f"{where}: the gzip inflates to more than {max_bytes:,} bytes ({_LIMIT})")
-    _demand_likely(len(content), len(inflated), f"{where}: the gzip")
     if not inflater.eof:
         raise SourceUnavailable(f"{where}: the gzip is cut short")
-    return inflated
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:

@@ -39,7 +39,7 @@ def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.
     # Unknown tables would otherwise be looked for among the variables of this program.
     connection.execute(f"set timezone = 'UTC'; set python_enable_replacements = false; create schema {SCHEMA}")
     # A look at the record alone needs no catalog, which may be somewhere else, and want to know who asks.
-    stored = dict(_iceberg_tables(settings)) if _is_about(connection, sql, CONTRACTS) else {}
+    stored = dict(_iceberg_tables(settings)) if _is_about(sql, CONTRACTS) else {}
     connection.execute(f"set schema = '{SCHEMA}'")
     for kind, contract in CONTRACTS.items():
         rows = _rows(stored[kind]) if kind in stored else contract.arrow_schema.empty_table()
@@ -49,7 +49,7 @@ def connect(settings: Settings, store: Store, sql: str | None = None) -> duckdb.
         connection.from_arrow(table).create_view(name)
     connection.from_arrow(_quarantine(settings.home / "quarantine")).create_view("quarantine")
     # They may be long.
-    asked = _is_about(connection, sql, ("requests", "alerts"))
+    asked = _is_about(sql, ("requests", "alerts"))
     for name, table in (quota.tables(settings) if asked else quota.no_tables()).items():
         connection.from_arrow(table).create_view(name)
     # What does not fit into memory is spilled here, and nowhere else: by default it would be where the user stands.
@@ -176,14 +176,16 @@ def _quarantine(folder: Path) -> Dataset | pa.Table:
     return pyarrow.dataset.dataset(paths, schema=schema, format="parquet") if paths else schema.empty_table()
 
 
-def _is_about(connection: duckdb.DuckDBPyConnection, sql: str | None, names: Iterable[str]) -> bool:
+def _is_about(sql: str | None, names: Iterable[str]) -> bool:
     """Whether the question is about one of these tables; without a question all are asked for."""
     import duckdb
 
     if sql is None:
         return True
     try:
-        return not {name.casefold() for name in connection.get_table_names(sql)}.isdisjoint(names)
+        # To look for names is to begin to answer: an export makes its folder, a file that is named is opened.
+        with database.connect(shut=True) as apart:
+            return not {name.casefold() for name in apart.get_table_names(sql)}.isdisjoint(names)
     except duckdb.Error:
         # What is wrong with it, who asks it will be told.
         return False

@@ -151,9 +151,9 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
     """
     variables = _variables(environment)
     home = Path(variables.get("AURUM_HOME") or home or "aurum-data").absolute()
-    if "?" in str(home):
-        # DuckDB takes what follows for options, and writes its log beside the folder.
-        raise SpecError(f'AURUM_HOME: "{home}" has a question mark in it; choose a folder without one')
+    if {"?", "\\"} & set(str(home)):
+        # DuckDB takes what follows for options, and writes its log beside the folder; or it takes the other for a slash.
+        raise SpecError(f'AURUM_HOME: "{home}" has a question mark or a backslash in it; choose a folder without one')
     bases = {name: value for name, value in variables.items() if name.startswith("AURUM_") and name.endswith("_BASE")}
     hide_secrets(variables)
     max_mebibytes = _whole_number(variables, "AURUM_ARCHIVE_MAX_MB")

@@ -509,7 +509,12 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
 
 def _shown(value: object) -> str:
     plain = list(value) if isinstance(value, tuple) else value
-    return start_of(f'"{value}"' if isinstance(value, str) else _BRIEF.repr(plain), 120)
+    try:
+        text = f'"{value}"' if isinstance(value, str) else _BRIEF.repr(plain)
+    except ValueError:
+        # A whole number of thousands of digits, which `59:59:…` is too.
+        text = f"a very large {type(value).__name__}"
+    return start_of(text, 120)
 
 
 def _lower(message: str) -> str:

@@ -618,8 +618,10 @@ def _interrupt(*_: object) -> None:
 
 
 def _tell(as_json: bool, kind: str, message: str) -> None:
+    from aurum_etl.console import printable
+
     message = redacted(message)
-    click.echo(f"aurum-etl: {message}", err=True)
+    click.echo(f"aurum-etl: {printable(message)}", err=True)
     if as_json:
         click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
 

@@ -108,7 +108,8 @@ class Marker:
             return None
         try:
             content = json.loads(found["aurum.chunk"])
-            named = content["selection"]
+            if not isinstance(named := content["selection"], (str, list)):
+                raise TypeError(f"selection {named!r} is neither a word nor a list")
             parts = {int(partition): int(count) for partition, count in content["parts"].items()}
             marker = cls(
                 Chunk(
@@ -126,7 +127,7 @@ class Marker:
                 days_of_plain(content.get("days", ())),
             )
             marker._demand_plain()
-        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"a marker that cannot be read: {error!r:.300}") from error
         return marker
 
