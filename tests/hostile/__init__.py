@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tests.frames import spec
 from tests.test_cli import Shell
@@ -115,7 +115,7 @@ def answering(
             self.end_headers()
             self.close_connection = True
             try:
-                send(self.wfile)
+                send(cast("BinaryIO", self.wfile))
             except OSError:
                 return
 

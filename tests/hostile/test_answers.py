@@ -9,11 +9,12 @@ import time
 import zlib
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from aurum_etl import equipment
+from aurum_etl.download import QUICK
 from tests.frames import lmp_csv, zip_of
 from tests.hostile import JULY, ONCE, answering
 from tests.hostile.test_zips import zeros
@@ -155,7 +156,7 @@ def test_one_byte_at_a_time_is_not_waited_for(victim: Victim, monkeypatch: pytes
             file.write(b"1\r\nP\r\n")
             file.flush()
 
-    monkeypatch.setattr(equipment, "QUICK", replace(equipment.QUICK, total_seconds=1.0))
+    monkeypatch.setattr(equipment, "QUICK", replace(QUICK, total_seconds=1.0))
     with answering(drip, {**ZIP, "Transfer-Encoding": "chunked"}) as (base, _):
         victim.environment["AURUM_CAISO_BASE"] = base
         error = victim.attacked("run", victim.spec, *JULY, *ONCE, "--set", "source.nodes=[A]", code=5)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import aurum_etl
+from aurum_etl import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,13 +120,12 @@ def test_every_yaml_is_read_by_a_safe_loader() -> None:
     assert set(loaders) == {"_Loader"}
 
 
-def test_every_duckdb_has_both_settings_off() -> None:
-    from aurum_etl.inspection import _NO_EXTENSIONS
-    from aurum_etl.watermarks.file import _OF_OURS_ALONE
-
-    wanted = {"autoinstall_known_extensions", "autoload_known_extensions"}
-    for config in (_NO_EXTENSIONS, _OF_OURS_ALONE):
-        assert {name for name, value in config.items() if str(value).lower() == "false"} == wanted
+def test_duckdb_is_opened_in_one_place_and_loads_nothing() -> None:
+    opening = {path.name for path in MODULES for name, _ in calls(path) if name == "duckdb.connect"}
+    assert opening == {"database.py"}
+    with database.connect() as connection:
+        for name in ("autoinstall_known_extensions", "autoload_known_extensions", "allow_community_extensions"):
+            assert connection.execute(f"select current_setting('{name}')").fetchone() == (False,)
 
 
 def test_modules_are_imported_by_names_of_ours_alone() -> None:

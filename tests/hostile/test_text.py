@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from aurum_etl import inspection
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
-from aurum_etl.archive import shown
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.quarantine import Quarantine, rejected
 from aurum_etl.quota import Call, Ledger, Reply, Terms
+from aurum_etl.quota.ledger import Reserved, Ticket
 from aurum_etl.quota.record import tables_of
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
+from aurum_etl.redaction import shown
 from aurum_etl.settings import read_settings
 from aurum_etl.sinks.base import Position, Progress
 from aurum_etl.sinks.iceberg import IcebergSink
@@ -73,7 +74,7 @@ def sink(postgres: str) -> Iterator[TimescaleSink]:
     with services.database(postgres) as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("create table canary as select generate_series(1, 3) as number")
-        opened = TimescaleSink(dsn, TimescaleSpec(kind="timescale"))
+        opened = TimescaleSink(lambda: dsn, TimescaleSpec(kind="timescale"))
         opened.open()
         yield opened
         with psycopg.connect(dsn) as connection:
@@ -82,7 +83,7 @@ def sink(postgres: str) -> Iterator[TimescaleSink]:
 
 
 def asked(sink: TimescaleSink, sql: str, *parameters: object) -> list[tuple[object, ...]]:
-    with psycopg.connect(sink._dsn) as connection:
+    with psycopg.connect(sink._dsn()) as connection:
         return connection.execute(sql, parameters).fetchall()
 
 
@@ -131,7 +132,7 @@ def test_what_is_meant_to_be_a_statement_is_a_name(sink: TimescaleSink, attack: 
 @MANY
 @given(text=NASTY)
 def test_a_literal_is_the_text(sink: TimescaleSink, text: str) -> None:
-    with sink._session() as connection, connection.cursor() as cursor:
+    with sink._session("cannot be asked") as connection, connection.cursor() as cursor:
         cursor.execute(f"select {quoted(text)}")
         assert cursor.fetchone() == (text,)
 
@@ -179,19 +180,16 @@ def test_the_record_of_what_is_done_keeps_text_as_it_is(
 def test_the_record_of_requests_keeps_text_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.mktemp("quota")
     with closing(Ledger(folder)) as ledger:
-        reserved = ledger.attempt(Call(text, text, text, 1, text), Terms(text), _ticket(text))
-        reserved.received(Reply(200, 1, text, 0.1, 0.1, text, None))  # type: ignore[union-attr]
-        reserved.settle(1, text)  # type: ignore[union-attr]
+        reserved = ledger.attempt(
+            Call(text, text, text, 1, text), Terms(text), Ticket(text, datetime.now(UTC).timestamp())
+        )
+        assert isinstance(reserved, Reserved)
+        reserved.received(Reply(200, 1, text, 0.1, 0.1, text, None))
+        reserved.settle(1, text)
         (row,) = tables_of(folder)["requests"].to_pylist()
     assert [row[name] for name in ("host", "dataset", "chunk_key", "method", "url", "sha256", "error")] == [text] * 7
     with closing(sqlite3.connect(folder / "requests.sqlite")) as record:
         assert record.execute("select count(*) from requests").fetchone() == (1,)
-
-
-def _ticket(text: str) -> object:
-    from aurum_etl.quota.ledger import Ticket
-
-    return Ticket(text, datetime.now(UTC).timestamp())
 
 
 @MANY

@@ -6,7 +6,7 @@ import json
 import random
 import struct
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -22,6 +22,7 @@ from aurum_etl.contracts import LMP
 from aurum_etl.drain.decoder import Decoder, Found, _record
 from aurum_etl.exports.avro import avro_schema
 from aurum_etl.receipt import Outcome
+from aurum_etl.settings import read_settings
 from aurum_etl.sinks.kafka import _streams
 from aurum_etl.sinks.kafka.topics import Marker, client_settings
 from aurum_etl.sinks.timescale import TimescaleSink
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["world"]
 
+NOTHING = read_settings({})
+REGISTRY = read_settings({"SCHEMA_REGISTRY_URL": "http://127.0.0.1:9"})
 GOOD: dict[str, Any] = {
     "dataset": "caiso_lmp",
     "selection": "ALL",
@@ -119,14 +122,14 @@ SCHEMAS: list[object] = [
 class Message:
     """What a consumer would hand over."""
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes | None) -> None:
         self._value = value
 
-    def value(self) -> bytes:
+    def value(self) -> bytes | None:
         return self._value
 
 
-def refused(decoder: Decoder, *values: bytes) -> list[str]:
+def refused(decoder: Decoder, *values: bytes | None) -> list[str]:
     """Why each of the messages is none; those that are one bring an empty word."""
     found = [Found(0, place, 0, Message(value)) for place, value in enumerate(values)]  # type: ignore[arg-type]
     reasons = dict.fromkeys(range(len(values)), "")
@@ -138,7 +141,7 @@ def refused(decoder: Decoder, *values: bytes) -> list[str]:
 @pytest.mark.parametrize("schema", SCHEMAS, ids=range(len(SCHEMAS)))
 def test_a_schema_that_is_none_harms_its_own_messages_alone(schema: object) -> None:
     """A registry, or who may write to one, can say anything."""
-    decoder = Decoder(LMP, {"url": "http://127.0.0.1:9"}, avro=True)
+    decoder = Decoder(LMP, REGISTRY, avro=True)
     decoder._schemas[7] = _record(json.dumps(schema))
     messages = [b"\x00" + struct.pack(">I", 7) + bytes([number]) * number for number in range(50)]
     assert all(refused(decoder, *messages))
@@ -153,9 +156,9 @@ def test_a_stream_of_arrow_is_no_more_than_a_message_of_ours() -> None:
     """What it inflates to is told by its buffers, before there is room made for it."""
     of = scope()
     good = rows(of, "A", "B")
-    decoder = Decoder(LMP, {}, avro=False)
+    decoder = Decoder(LMP, NOTHING, avro=False)
 
-    def stream(table: pa.Table, compression: str | None = "zstd") -> bytes:
+    def stream(table: pa.Table, compression: Literal["zstd"] | None = "zstd") -> bytes:
         output = pa.BufferOutputStream()
         options = pyarrow.ipc.IpcWriteOptions(compression=compression)
         with pyarrow.ipc.new_stream(output, table.schema, options=options) as writer:
@@ -194,15 +197,15 @@ def test_whatever_is_changed_in_a_stream_is_found_or_is_a_row() -> None:
         for _ in range(chance.randint(1, 4)):
             content[chance.randrange(len(content))] = chance.randrange(256)
         changed.append(bytes(content[: chance.randrange(len(content))] if chance.random() < 0.1 else content))
-    reasons = refused(Decoder(LMP, {}, avro=False), *changed)
+    reasons = refused(Decoder(LMP, NOTHING, avro=False), *changed)
     assert sum(map(bool, reasons)) > len(changed) // 2
 
 
 def test_whatever_is_changed_in_a_record_is_found_or_is_a_row() -> None:
     of = scope(LMP_DAY_AHEAD)
     prefix = avro.header(7)
-    messages = avro.encode(rows(of, "A", "B"), LMP, prefix).to_pylist()
-    decoder = Decoder(LMP, {"url": "http://127.0.0.1:9"}, avro=True)
+    messages: list[bytes] = [each for each in avro.encode(rows(of, "A", "B"), LMP, prefix).to_pylist() if each]
+    decoder = Decoder(LMP, REGISTRY, avro=True)
     decoder._schemas[7] = _record(json.dumps(avro_schema(LMP)))
     assert not any(refused(decoder, *messages))
     chance = random.Random(1)
@@ -232,7 +235,7 @@ def test_a_topic_of_strangers_leaves_everything_as_it_is(world: World) -> None:
     that are a chunk's. What comes after them is loaded.
     """
     other = scope(LOAD_ACTUAL)
-    beside = TimescaleSink(world.settings.timescale or "", TimescaleSpec(kind="timescale"))
+    beside = TimescaleSink(lambda: world.settings.timescale or "", TimescaleSpec(kind="timescale"))
     beside.open()
     beside.stage(rows(other, "CA ISO-TAC"), other).commit()
     world.put(scope(LMP_DAY_AHEAD, date(2026, 7, 13)), "A")
