@@ -30,6 +30,7 @@ from aurum_etl.errors import (
 from aurum_etl.manners import Manners, NothingThere
 from aurum_etl.market import Iso
 from aurum_etl.quota import BreakerRule, BreakerState, Ledger, LedgerBudget, Limits, Terms
+from aurum_etl.quota.record import tables_of
 from aurum_etl.receipt import Origin
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ def test_a_replay_sends_no_request(archive: Archive) -> None:
 
 def logged(archive: Archive) -> list[dict[str, object]]:
     with closing(budget_of(archive)) as budget:
-        rows: list[dict[str, object]] = budget.ledger.tables()["requests"].to_pylist()
+        rows: list[dict[str, object]] = tables_of(budget.ledger.path.parent)["requests"].to_pylist()
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from aurum_etl.errors import (
     UsageError,
 )
 from aurum_etl.pipeline import normalized_of
-from aurum_etl.quota import Ledger
+from aurum_etl.quota.record import tables_of
 from aurum_etl.receipt import Outcome
 from aurum_etl.runner import Flags, run
 from aurum_etl.settings import read_settings
@@ -228,8 +228,7 @@ def test_secrets_do_not_enter_the_archive_or_the_log(tmp_path: Path, capsys: pyt
     assert len(kept) >= 4
     told = "".join(capsys.readouterr())
     assert "request.sent" in told
-    with closing(Ledger(tmp_path)) as ledger:
-        audit = ledger.tables()["requests"].to_pylist()
+    audit = tables_of(tmp_path)["requests"].to_pylist()
     assert (audit[1]["dataset"], audit[1]["method"], audit[1]["status"]) == ("login", "POST", 200)
     told += str(audit)
     for secret in (NAME, WORD, KEY, "token-1"):

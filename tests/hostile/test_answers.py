@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aurum_etl import equipment
+from aurum_etl.download import QUICK
 from tests.frames import lmp_csv, zip_of
 from tests.hostile import JULY, ONCE, answering
 from tests.hostile.test_zips import zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
+    from io import BufferedIOBase
 
     from tests.hostile import Victim
 
@@ -59,10 +60,10 @@ def test_a_body_that_inflates_on_its_way_is_counted_as_it_is_then(
     assert kept < 1_000_000_000
 
 
-def endless(piece: bytes) -> Callable[[BinaryIO], object]:
+def endless(piece: bytes) -> Callable[[BufferedIOBase], object]:
     """Pieces without an end."""
 
-    def send(file: BinaryIO) -> None:
+    def send(file: BufferedIOBase) -> None:
         while True:
             file.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
@@ -150,12 +151,12 @@ def test_one_byte_at_a_time_is_not_waited_for(victim: Victim, monkeypatch: pytes
     """A body may be slow, and not without end: each byte would begin the wait for the next."""
     stop = threading.Event()
 
-    def drip(file: BinaryIO) -> None:
+    def drip(file: BufferedIOBase) -> None:
         while not stop.wait(0.05):
             file.write(b"1\r\nP\r\n")
             file.flush()
 
-    monkeypatch.setattr(equipment, "QUICK", replace(equipment.QUICK, total_seconds=1.0))
+    monkeypatch.setattr(equipment, "QUICK", replace(QUICK, total_seconds=1.0))
     with answering(drip, {**ZIP, "Transfer-Encoding": "chunked"}) as (base, _):
         victim.environment["AURUM_CAISO_BASE"] = base
         error = victim.attacked("run", victim.spec, *JULY, *ONCE, "--set", "source.nodes=[A]", code=5)

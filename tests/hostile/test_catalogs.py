@@ -117,7 +117,7 @@ def test_a_catalogs_config_names_no_code(victim: Victim, owned: Path, place: str
 def test_a_table_names_no_code(victim: Victim, owned: Path, tmp_path: Path, part: str, name: str) -> None:
     answers = {
         "/v1/config": {"defaults": {}, "overrides": {}},
-        "/tables/lmp": table(tmp_path / "w", **{part: {name: NAMES[name]}}),  # type: ignore[arg-type]
+        "/tables/lmp": table(tmp_path / "w", **{part: {name: NAMES[name]}}),
         "/namespaces/iso": {"namespace": ["iso"], "properties": {}},
     }
     with catalog(answers) as uri:

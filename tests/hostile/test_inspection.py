@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -116,11 +116,11 @@ def test_it_opens_what_is_on_record_for_reading_alone(full: Victim, monkeypatch:
     opened: list[tuple[str, object]] = []
     connect, connect_sqlite = duckdb.connect, sqlite3.connect
 
-    def told(database: str = "", **named: object) -> object:
+    def told(database: str = "", **named: Any) -> Any:
         opened.append((database, named.get("read_only")))
         return connect(database, **named)
 
-    def told_sqlite(database: str, **named: object) -> object:
+    def told_sqlite(database: str, **named: Any) -> Any:
         opened.append((database, "mode=ro" in database))
         return connect_sqlite(database, **named)
 

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 import polars as pl
 import psycopg
@@ -21,6 +22,7 @@ from aurum_etl.archive import shown
 from aurum_etl.chunk import Chunk, Selection, scope_of
 from aurum_etl.quarantine import Quarantine, rejected
 from aurum_etl.quota import Call, Ledger, Reply, Terms
+from aurum_etl.quota.ledger import Ticket
 from aurum_etl.quota.record import tables_of
 from aurum_etl.receipt import Finding, Origin, Outcome, Receipt, Severity, Written
 from aurum_etl.settings import read_settings
@@ -31,6 +33,7 @@ from aurum_etl.sinks.timescale.connection import quoted
 from aurum_etl.spec import TimescaleSpec
 from aurum_etl.watermarks import Store
 from aurum_etl.window import Window
+from tests import services
 from tests.frames import DAY, chunk, rows, scope
 
 if TYPE_CHECKING:
@@ -68,8 +71,6 @@ MANY = of_hypothesis(max_examples=25, suppress_health_check=list(HealthCheck))
 @pytest.fixture(scope="module")
 def sink(postgres: str) -> Iterator[TimescaleSink]:
     """A store, beside tables of somebody else's."""
-    from tests import services
-
     with services.database(postgres) as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("create table canary as select generate_series(1, 3) as number")
@@ -179,19 +180,15 @@ def test_the_record_of_what_is_done_keeps_text_as_it_is(
 def test_the_record_of_requests_keeps_text_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.mktemp("quota")
     with closing(Ledger(folder)) as ledger:
-        reserved = ledger.attempt(Call(text, text, text, 1, text), Terms(text), _ticket(text))
+        reserved = ledger.attempt(
+            Call(text, text, text, 1, text), Terms(text), Ticket(text, datetime.now(UTC).timestamp())
+        )
         reserved.received(Reply(200, 1, text, 0.1, 0.1, text, None))  # type: ignore[union-attr]
         reserved.settle(1, text)  # type: ignore[union-attr]
         (row,) = tables_of(folder)["requests"].to_pylist()
     assert [row[name] for name in ("host", "dataset", "chunk_key", "method", "url", "sha256", "error")] == [text] * 7
     with closing(sqlite3.connect(folder / "requests.sqlite")) as record:
         assert record.execute("select count(*) from requests").fetchone() == (1,)
-
-
-def _ticket(text: str) -> object:
-    from aurum_etl.quota.ledger import Ticket
-
-    return Ticket(text, datetime.now(UTC).timestamp())
 
 
 @MANY
@@ -239,8 +236,6 @@ def test_names_come_back_from_iceberg_as_they_went_in(
 @MANY
 @given(name=NASTY, value=NASTY)
 def test_an_argument_stays_one_argument(name: str, value: str) -> None:
-    from urllib.parse import parse_qsl
-
     pairs = parse_qsl(shown([(name, value), ("x", "1")]), keep_blank_values=True)
     assert pairs[-1] == ("x", "1")
     assert len(pairs) == 2

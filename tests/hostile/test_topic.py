@@ -6,7 +6,7 @@ import json
 import random
 import struct
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -155,7 +155,7 @@ def test_a_stream_of_arrow_is_no_more_than_a_message_of_ours() -> None:
     good = rows(of, "A", "B")
     decoder = Decoder(LMP, {}, avro=False)
 
-    def stream(table: pa.Table, compression: str | None = "zstd") -> bytes:
+    def stream(table: pa.Table, compression: Literal["zstd"] | None = "zstd") -> bytes:
         output = pa.BufferOutputStream()
         options = pyarrow.ipc.IpcWriteOptions(compression=compression)
         with pyarrow.ipc.new_stream(output, table.schema, options=options) as writer:
@@ -201,7 +201,7 @@ def test_whatever_is_changed_in_a_stream_is_found_or_is_a_row() -> None:
 def test_whatever_is_changed_in_a_record_is_found_or_is_a_row() -> None:
     of = scope(LMP_DAY_AHEAD)
     prefix = avro.header(7)
-    messages = avro.encode(rows(of, "A", "B"), LMP, prefix).to_pylist()
+    messages = [bytes(each) for each in avro.encode(rows(of, "A", "B"), LMP, prefix).to_pylist() if each]
     decoder = Decoder(LMP, {"url": "http://127.0.0.1:9"}, avro=True)
     decoder._schemas[7] = _record(json.dumps(avro_schema(LMP)))
     assert not any(refused(decoder, *messages))
