@@ -13,14 +13,14 @@ import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tests.frames import spec
 from tests.test_cli import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import BinaryIO
+    from io import BufferedIOBase
 
     from aurum_etl.simulator import Simulator
 
@@ -95,7 +95,7 @@ def _peak(process: int) -> int:
 
 @contextmanager
 def answering(
-    send: Callable[[BinaryIO], object], headers: Mapping[str, str], status: int = 200
+    send: Callable[[BufferedIOBase], object], headers: Mapping[str, str], status: int = 200
 ) -> Iterator[tuple[str, list[str]]]:
     """A server on loopback that answers everything with those headers and what `send` writes, and its log of requests."""
     log: list[str] = []
@@ -108,16 +108,15 @@ def answering(
 
         def do_GET(self) -> None:
             log.append(self.path)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Connection", "close")
-            self.end_headers()
             self.close_connection = True
-            try:
-                send(cast("BinaryIO", self.wfile))
-            except OSError:
-                return
+            # Who has enough of it goes away.
+            with suppress(OSError):
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Connection", "close")
+                self.end_headers()
+                send(self.wfile)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

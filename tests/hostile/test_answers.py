@@ -21,7 +21,7 @@ from tests.hostile.test_zips import zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
+    from io import BufferedIOBase
 
     from tests.hostile import Victim
 
@@ -60,10 +60,10 @@ def test_a_body_that_inflates_on_its_way_is_counted_as_it_is_then(
     assert kept < 1_000_000_000
 
 
-def endless(piece: bytes) -> Callable[[BinaryIO], object]:
+def endless(piece: bytes) -> Callable[[BufferedIOBase], object]:
     """Pieces without an end."""
 
-    def send(file: BinaryIO) -> None:
+    def send(file: BufferedIOBase) -> None:
         while True:
             file.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
@@ -151,7 +151,7 @@ def test_one_byte_at_a_time_is_not_waited_for(victim: Victim, monkeypatch: pytes
     """A body may be slow, and not without end: each byte would begin the wait for the next."""
     stop = threading.Event()
 
-    def drip(file: BinaryIO) -> None:
+    def drip(file: BufferedIOBase) -> None:
         while not stop.wait(0.05):
             file.write(b"1\r\nP\r\n")
             file.flush()

@@ -116,11 +116,11 @@ def test_it_opens_what_is_on_record_for_reading_alone(full: Victim, monkeypatch:
     opened: list[tuple[str, object]] = []
     connect, connect_sqlite = duckdb.connect, sqlite3.connect
 
-    def told(database: str = "", **named: Any) -> object:
+    def told(database: str = "", **named: Any) -> Any:
         opened.append((database, named.get("read_only")))
         return connect(database, **named)
 
-    def told_sqlite(database: str, **named: Any) -> object:
+    def told_sqlite(database: str, **named: Any) -> Any:
         opened.append((database, "mode=ro" in database))
         return connect_sqlite(database, **named)
 

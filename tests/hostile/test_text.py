@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 import polars as pl
 import psycopg
@@ -32,6 +33,7 @@ from aurum_etl.sinks.timescale.connection import quoted
 from aurum_etl.spec import TimescaleSpec
 from aurum_etl.watermarks import Store
 from aurum_etl.window import Window
+from tests import services
 from tests.frames import DAY, chunk, rows, scope
 
 if TYPE_CHECKING:
@@ -69,8 +71,6 @@ MANY = of_hypothesis(max_examples=25, suppress_health_check=list(HealthCheck))
 @pytest.fixture(scope="module")
 def sink(postgres: str) -> Iterator[TimescaleSink]:
     """A store, beside tables of somebody else's."""
-    from tests import services
-
     with services.database(postgres) as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("create table canary as select generate_series(1, 3) as number")
@@ -237,8 +237,6 @@ def test_names_come_back_from_iceberg_as_they_went_in(
 @MANY
 @given(name=NASTY, value=NASTY)
 def test_an_argument_stays_one_argument(name: str, value: str) -> None:
-    from urllib.parse import parse_qsl
-
     pairs = parse_qsl(shown([(name, value), ("x", "1")]), keep_blank_values=True)
     assert pairs[-1] == ("x", "1")
     assert len(pairs) == 2

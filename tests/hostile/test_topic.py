@@ -204,7 +204,7 @@ def test_whatever_is_changed_in_a_stream_is_found_or_is_a_row() -> None:
 def test_whatever_is_changed_in_a_record_is_found_or_is_a_row() -> None:
     of = scope(LMP_DAY_AHEAD)
     prefix = avro.header(7)
-    messages: list[bytes] = [each for each in avro.encode(rows(of, "A", "B"), LMP, prefix).to_pylist() if each]
+    messages = [bytes(each) for each in avro.encode(rows(of, "A", "B"), LMP, prefix).to_pylist() if each]
     decoder = Decoder(LMP, REGISTRY, avro=True)
     decoder._schemas[7] = _record(json.dumps(avro_schema(LMP)))
     assert not any(refused(decoder, *messages))
