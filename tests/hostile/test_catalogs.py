@@ -17,7 +17,7 @@ from pyiceberg.table.sorting import SortOrder
 from pyiceberg.transforms import IdentityTransform
 
 from aurum_etl.contracts import LMP
-from aurum_etl.errors import SinkUnavailable
+from aurum_etl.errors import SinkError
 from aurum_etl.settings import read_settings
 from aurum_etl.sinks.iceberg import IcebergSink, open_catalog
 from aurum_etl.sinks.iceberg.catalog import close_catalog, iceberg_schema
@@ -107,8 +107,8 @@ def test_a_catalogs_config_names_no_code(victim: Victim, owned: Path, place: str
     with catalog({"/v1/config": {"defaults": {}, "overrides": {}, place: {name: value}}}) as uri:
         victim.environment["AURUM_ICEBERG_URI"] = uri
         error = victim.json("run", victim.spec, *JULY, code=6)["error"]["message"]
-        assert f"names code to run, which is refused: {name}" in error
-        assert victim.json("inspect", "select 1 as x", code=6)["error"]["kind"] == "SinkUnavailable"
+        assert f"code to be loaded, which is not done: {name} =" in error
+        assert victim.json("inspect", "from lmp", code=6)["error"]["kind"] == "SinkError"
     assert not owned.exists()
 
 
@@ -123,7 +123,7 @@ def test_a_table_names_no_code(victim: Victim, owned: Path, tmp_path: Path, part
     with catalog(answers) as uri:
         victim.environment["AURUM_ICEBERG_URI"] = uri
         error = victim.json("run", victim.spec, *JULY, code=6)["error"]["message"]
-    assert f"names code to run, which is refused: {name}" in error
+    assert f"code to be loaded, which is not done: {name} =" in error
     assert not owned.exists()
 
 
@@ -139,7 +139,7 @@ def test_metadata_that_somebody_changed_names_no_code(tmp_path: Path, owned: Pat
         content["properties"][name] = NAMES[name]
         path.write_text(json.dumps(content))
     found = open_catalog(settings)
-    with pytest.raises(SinkUnavailable, match="names code to run"):
+    with pytest.raises(SinkError, match="name code to be loaded"):
         found.load_table("iso.lmp")
     close_catalog(found)
     assert not owned.exists()
