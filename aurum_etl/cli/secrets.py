@@ -63,7 +63,7 @@ def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
             found += _looked(str(path), spec.secrets(chosen, settings.environment), there)
         if not specs:
             found = _looked(None, dict.fromkeys(SECRETS, False), settings)
-    document = {"vault": settings.vault and settings.vault.address, "secrets": [asdict(each) for each in found]}
+    document = {"vault": settings.vault and settings.vault.place, "secrets": [asdict(each) for each in found]}
     console.document(document)
     console.table(
         "secrets",
