@@ -43,6 +43,9 @@ class Shell:
     libraries are loaded already.
     """
 
+    umask = 0o077
+    """What it is called with."""
+
     def __init__(self, home: Path, simulator: Simulator) -> None:
         self.environment = {**os.environ, "AURUM_HOME": str(home), **simulator.env}
 
@@ -59,7 +62,7 @@ class Shell:
 
     def ended(self, *arguments: str | Path) -> tuple[int, str, str]:
         """Exit code, standard output and standard error."""
-        terminated, mask = signal.getsignal(signal.SIGTERM), os.umask(0o077)
+        terminated, mask = signal.getsignal(signal.SIGTERM), os.umask(self.umask)
         try:
             with CliRunner().isolation(env=self.environment) as (out, err, _), pytest.MonkeyPatch.context() as patched:
                 patched.setattr(sys, "argv", ["aurum-etl", *map(str, arguments)])

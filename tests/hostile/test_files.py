@@ -41,10 +41,7 @@ COMMANDS = (
         "2026-07-12",
         "--to",
         "2026-07-14",
-        "--executor",
-        "dask",
-        "--workers",
-        "1",
+        *["--executor", "dask", "--workers", "1"],
     ),
     ("inspect", "from requests"),
     ("archive", "verify"),
@@ -67,9 +64,10 @@ def test_whatever_a_command_leaves_at_home_is_its_owners_alone(victim: Victim, s
     bad = victim.folder / "bad.csv"
     bad.write_bytes(lmp_csv(*rows, ("2026-07-08T07:00", "D", "MXYZ", "1")))
     simulator.inject(Fault("503", times=1))
+    victim.umask = 0
     for command in COMMANDS:
         words = [word.replace("{spec}", str(victim.spec)).replace("{bad}", str(bad)) for word in command]
-        code, _, err, _ = victim.child(*words, umask=0)
+        code, _, err = victim.ended(*words)
         assert ("Traceback" not in err, code != 2) == (True, True), (command, err)
         assert readable_by_others(victim.home) == [], command
     assert {"archive", "catalog.db", "quarantine", "quota", "warehouse", "watermarks.duckdb"} <= {
