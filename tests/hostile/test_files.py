@@ -28,21 +28,13 @@ def readable_by_others(home: Path) -> list[str]:
     return found
 
 
+ON_A_CLUSTER = ("--executor", "dask", "--workers", "1")
 COMMANDS = (
     ("run", "{spec}", *JULY),
     ("run", "{spec}", *JULY, "--replay"),
     ("run", "{spec}", "--from-files", "{bad}"),
     ("backfill", "start", "{spec}", "--from", "2026-07-10", "--to", "2026-07-12"),
-    (
-        "backfill",
-        "start",
-        "{spec}",
-        "--from",
-        "2026-07-12",
-        "--to",
-        "2026-07-14",
-        *["--executor", "dask", "--workers", "1"],
-    ),
+    ("backfill", "start", "{spec}", "--from", "2026-07-12", "--to", "2026-07-14", *ON_A_CLUSTER),
     ("inspect", "from requests"),
     ("archive", "verify"),
     ("archive", "prune", "--keep-days", "0"),
