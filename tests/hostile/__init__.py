@@ -58,11 +58,11 @@ class Victim(Shell):
         assert self.json("inspect", "select count(*) as n from lmp") == [{"n": 0}]
         assert not list(self.home.glob("archive/incoming/*"))
 
-    def child(self, *arguments: str | Path, umask: int = -1) -> tuple[int, str, str, int]:
+    def child(self, *arguments: str | Path) -> tuple[int, str, str, int]:
         """Exit code, output, errors, and the most memory in bytes of a command in a process of its own."""
         command = [sys.executable, "-m", "aurum_etl", *map(str, arguments)]
         with (self.folder / "out").open("w+") as out, (self.folder / "err").open("w+") as err:
-            process = subprocess.Popen(command, env=self.environment, stdout=out, stderr=err, umask=umask)
+            process = subprocess.Popen(command, env=self.environment, stdout=out, stderr=err)
             held = 0
             # The system's own count for a process that has ended is never less than what its parent had.
             while process.poll() is None:

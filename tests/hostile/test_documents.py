@@ -41,40 +41,39 @@ def items(*rows: str, total: int | str | None = None) -> bytes:
         (lambda: items('{"a":' * 800 + "1" + "}" * 800), "nested more than 32 levels"),
         (lambda: items(ROW % 1, ROW.replace("%s", '{"a":' * DEEP + "1" + "}" * DEEP)), "nested more than 32 levels"),
         (lambda: items(*(f'{{"k{number}":1}}' for number in range(100_000))), "100,00[0-9] columns, more than 20,000"),
-        (lambda: items(ROW % "1e999"), "no number|damaged"),
-        (lambda: items(ROW % ("9" * 10_000)), "no number|damaged"),
-        (lambda: items(ROW % "NaN"), "no number|damaged"),
-        (lambda: items(ROW % "-Infinity"), "no number|damaged"),
         (lambda: items(ROW % ('"' + "x" * 30_000_000 + '"')), "no number|damaged"),
-        (lambda: items('{"a":1,"a":2}'), "damaged|missing"),
-        (lambda: items(ROW % 1).decode().encode("utf-16"), "missing|NUL bytes|json|column"),
-        (lambda: b"\xef\xbb\xbf\xef\xbb\xbf{", "missing|json"),
-        (lambda: items(ROW % 1, total="9" * 5_000), "promised|damaged"),
     ],
-    ids=[
-        "lists",
-        "open",
-        "objects",
-        "800",
-        "second row",
-        "names",
-        "1e999",
-        "digits",
-        "NaN",
-        "infinity",
-        "text",
-        "twice",
-        "UTF-16",
-        "marks",
-        "total",
-    ],
+    ids=["lists", "open", "objects", "800", "second row", "names", "text"],
 )
-def test_json_that_is_made_to_do_harm_is_refused(
+def test_json_that_would_fill_the_memory_is_refused(
     victim: Victim, pjm: Path, body: Callable[[], bytes], words: str
 ) -> None:
     path = victim.folder / "f.json"
     path.write_bytes(body())
     error = victim.bombed("run", pjm, "--from-files", path)
+    assert re.search(words, error), error
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (lambda: items(ROW % "1e999"), "no number|damaged"),
+        (lambda: items(ROW % ("9" * 10_000)), "no number|damaged"),
+        (lambda: items(ROW % "NaN"), "no number|damaged"),
+        (lambda: items(ROW % "-Infinity"), "no number|damaged"),
+        (lambda: items('{"a":1,"a":2}'), "damaged|missing"),
+        (lambda: items(ROW % 1).decode().encode("utf-16"), "missing|NUL bytes|json|column"),
+        (lambda: b"\xef\xbb\xbf\xef\xbb\xbf{", "missing|json"),
+        (lambda: items(ROW % 1, total="9" * 5_000), "promised|damaged"),
+    ],
+    ids=["1e999", "digits", "NaN", "infinity", "twice", "UTF-16", "marks", "total"],
+)
+def test_json_that_means_something_else_is_refused(
+    victim: Victim, pjm: Path, body: Callable[[], bytes], words: str
+) -> None:
+    path = victim.folder / "f.json"
+    path.write_bytes(body())
+    error = victim.attacked("run", pjm, "--from-files", path)
     assert re.search(words, error), error
 
 
@@ -112,7 +111,7 @@ def test_xml_with_a_document_type_is_refused(victim: Victim, text: str, coding: 
 
 def test_xml_that_is_nested_without_end_is_no_report(victim: Victim) -> None:
     path = victim.folder / "f.xml"
-    path.write_bytes(b"<a>" * 1_000_000 + b"</a>" * 1_000_000)
+    path.write_bytes(b"<a>" * 200_000 + b"</a>" * 200_000)
     victim.bombed("run", victim.spec, "--from-files", path)
 
 
@@ -124,18 +123,31 @@ def test_xml_that_is_nested_without_end_is_no_report(victim: Victim) -> None:
         (lambda: LMP_HEADER.encode() + b",x" * 1_000_000 + b"\n", "columns, more than 20,000"),
         (lambda: b"a," * 50_000_000, "columns, more than 20,000"),
         (lambda: f"{LMP_HEADER}\n".encode() + b"," * 100_000_000, "nothing of"),
-        (lambda: lmp_csv(("2026-07-14T07:00", "A", "LMP", "1e999")), "no number"),
-        (lambda: lmp_csv(("2026-07-14T07:00", "A", "LMP", "0x10")), "no number"),
-        (lambda: lmp_csv(("2026-07-14T07:00", "A", "LMP", "=1+1")), "no number"),
-        (lambda: lmp_csv(("2026-07-14T07:00", "A", "LMP", "1")).replace(b"2026-07-14T07", b"9999-99-99T07"), "instant"),
-        (lambda: lmp_csv(("2026-07-14T07:00", "A", "LMP", "1")).decode().encode("utf-16"), "missing|neither"),
     ],
-    ids=["line", "quote", "columns", "header", "commas", "1e999", "hex", "formula", "date", "UTF-16"],
+    ids=["line", "quote", "columns", "header", "commas"],
 )
-def test_csv_that_is_made_to_do_harm_is_refused(victim: Victim, body: Callable[[], bytes], words: str) -> None:
+def test_csv_that_would_fill_the_memory_is_refused(victim: Victim, body: Callable[[], bytes], words: str) -> None:
     path = victim.folder / "f.csv"
     path.write_bytes(body())
     error = victim.bombed("run", victim.spec, "--from-files", path)
+    assert re.search(words, error), error
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (lmp_csv(("2026-07-14T07:00", "A", "LMP", "1e999")), "no number"),
+        (lmp_csv(("2026-07-14T07:00", "A", "LMP", "0x10")), "no number"),
+        (lmp_csv(("2026-07-14T07:00", "A", "LMP", "=1+1")), "no number"),
+        (lmp_csv(("2026-07-14T07:00", "A", "LMP", "1")).replace(b"2026-07-14T07", b"9999-99-99T07"), "instant"),
+        (lmp_csv(("2026-07-14T07:00", "A", "LMP", "1")).decode().encode("utf-16"), "missing|neither"),
+    ],
+    ids=["1e999", "hex", "formula", "date", "UTF-16"],
+)
+def test_csv_that_means_something_else_is_refused(victim: Victim, body: bytes, words: str) -> None:
+    path = victim.folder / "f.csv"
+    path.write_bytes(body)
+    error = victim.attacked("run", victim.spec, "--from-files", path)
     assert re.search(words, error), error
 
 

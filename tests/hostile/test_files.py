@@ -69,12 +69,13 @@ def test_whatever_a_command_leaves_at_home_is_its_owners_alone(victim: Victim, s
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600), (0o000, 0o666)])
 def test_what_is_made_elsewhere_has_the_users_own_modes(victim: Victim, umask: int, mode: int) -> None:
+    victim.umask = umask
     for command in (
         ("inspect", "select 1 as x", "--out", victim.folder / "o.csv"),
         ("inspect", "select 1 as x", "--out", victim.folder / "o.parquet"),
         ("new", "pjm_load", victim.folder / "o.yaml"),
     ):
-        code, _, err, _ = victim.child(*command, umask=umask)
+        code, _, err = victim.ended(*command)
         assert code == 0, err
     made = [victim.folder / f"o{suffix}" for suffix in (".csv", ".parquet", ".yaml")]
     assert [stat.S_IMODE(path.stat().st_mode) for path in made] == [mode] * 3

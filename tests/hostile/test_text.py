@@ -65,7 +65,7 @@ ATTACKS = [
     "%s%n",
     "A",
 ]
-MANY = of_hypothesis(max_examples=25, suppress_health_check=list(HealthCheck))
+MANY = of_hypothesis(max_examples=10, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

@@ -95,9 +95,11 @@ class Login:
         forget(self._settings.secrets, *_BROKERS)
 
     def _answer(self, client: C, ask: Callable[[C, float], T], seconds: float) -> T:
-        """The answer, asked for in short pieces."""
+        """The answer, asked for in short pieces where somebody could refuse who asks."""
         from confluent_kafka import KafkaException
 
+        if self._shown == (None, None):
+            return ask(client, seconds)
         ends = time.monotonic() + seconds
         while True:
             left = ends - time.monotonic()
