@@ -95,7 +95,7 @@ def test_a_pin_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert (uv, pin_of(str(numpy))) == (Pin("uv", "0.13.9"), numpy.bare)
 
 
-REGISTRY = "https://registry.invalid/simple"
+INDEX = "https://registry.invalid/simple"
 
 
 def lock(**versions: str) -> str:
@@ -106,7 +106,7 @@ def lock(**versions: str) -> str:
     )
     return (
         'version = 1\n\n[[package]]\nname = "aurum-etl"\nversion = "0.1.0"\nsource = { editable = "." }\n\n'
-        f'[[package]]\nname = "polars"\nversion = "2.1.0"\nsource = {{ registry = "{REGISTRY}" }}\n'
+        f'[[package]]\nname = "polars"\nversion = "2.1.0"\nsource = {{ registry = "{INDEX}" }}\n'
         f'sdist = {{ url = "https://registry.invalid/files/polars.tar.gz", hash = "sha256:{B}", size = 1 }}\n'
         f"wheels = [\n{files}]\n"
     )
