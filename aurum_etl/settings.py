@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aurum_etl.errors import SpecError
 from aurum_etl.redaction import know, know_address
-from aurum_etl.secrets import SECRETS, Secrets
+from aurum_etl.secrets import SECRETS, Secrets, learn
 from aurum_etl.secrets.access import SERVICE_ACCOUNT_TOKEN, VaultAccess
 
 if TYPE_CHECKING:
@@ -175,8 +175,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, home: Path | 
 def hide_secrets(environment: Mapping[str, str] | None = None) -> None:
     """Hide from now on what the environment holds that nobody may see, whether somebody uses it or not."""
     variables = _variables(environment)
-    # They learn what is there when they are made.
-    Secrets(variables)
+    learn(variables)
     know(*(variables.get(name, "") for name in _PASSWORDS))
     for name, value in variables.items():
         if name in _ADDRESSES or (name.startswith("AURUM_") and name.endswith("_BASE")):
@@ -201,13 +200,12 @@ def _vault(variables: Mapping[str, str]) -> VaultAccess | None:
     skip_verify = variables.get("VAULT_SKIP_VERIFY", "").lower()
     if skip_verify not in ("", "0", "1", "false", "true", "f", "t"):
         raise SpecError(f'VAULT_SKIP_VERIFY: "{skip_verify}" is not one of true, false')
-    token, secret_id = variables.get("VAULT_TOKEN", ""), variables.get("VAULT_SECRET_ID", "")
     cache_seconds = _whole_number(variables, "AURUM_VAULT_CACHE_SECONDS")
     return VaultAccess(
         address=address,
-        token=token,
+        token=variables.get("VAULT_TOKEN", ""),
         role_id=variables.get("VAULT_ROLE_ID", ""),
-        secret_id=secret_id,
+        secret_id=variables.get("VAULT_SECRET_ID", ""),
         kubernetes_role=variables.get("VAULT_KUBERNETES_ROLE", ""),
         kubernetes_token_path=Path(variables.get("VAULT_KUBERNETES_TOKEN_PATH") or SERVICE_ACCOUNT_TOKEN),
         approle_mount=variables.get("VAULT_APPROLE_MOUNT") or "approle",

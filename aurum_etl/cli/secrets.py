@@ -17,7 +17,9 @@ from aurum_etl.errors import EXIT_OK, EXIT_SPEC, SecretError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aurum_etl.dataset import Dataset
     from aurum_etl.settings import Settings
+    from aurum_etl.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,14 @@ def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
     Those that SPECs need or can use; without SPECs all that there are. Ends with 3 if one that is needed is missing, or one
     could not be looked up.
     """
-    from aurum_etl.adapters import dataset, datasets
     from aurum_etl.secrets import SECRETS
     from aurum_etl.settings import read_settings
-    from aurum_etl.spec import load_spec
 
     console, settings = console_of(as_json), read_settings()
     found: list[_Looked] = []
     with console.busy("looking"):
         for path in specs:
-            spec = load_spec(path, (), datasets())
-            chosen = spec.chosen(dataset(spec.dataset))
+            spec, chosen = _of(path)
             there = settings.referring(spec.references(chosen))
             found += _looked(str(path), spec.secrets(chosen, settings.environment), there)
         if not specs:
@@ -74,6 +73,15 @@ def check(*, specs: tuple[Path, ...], as_json: bool) -> None:
         console.line(f"{', '.join(map(str, specs))}: no secrets are needed")
     lacking = any(each.state == "failed" or (each.needed and each.state == "missing") for each in found)
     sys.exit(EXIT_SPEC if lacking else EXIT_OK)
+
+
+def _of(path: Path) -> tuple[Spec, Dataset]:
+    """The spec in the file, and the dataset as it chooses it."""
+    from aurum_etl.adapters import dataset, datasets
+    from aurum_etl.spec import load_spec
+
+    spec = load_spec(path, (), datasets())
+    return spec, spec.chosen(dataset(spec.dataset))
 
 
 def _looked(spec: str | None, names: Mapping[str, bool], settings: Settings) -> list[_Looked]:
@@ -101,26 +109,24 @@ def env(*, spec_path: Path | None, only: tuple[str, ...], command: tuple[str, ..
     Each comes from where a run would have it: where the spec says, else the environment, which stays as it is, else Vault.
     The command takes the place of this process: its exit code is the one that comes back.
     """
-    from aurum_etl.adapters import dataset, datasets
     from aurum_etl.errors import listed
     from aurum_etl.secrets import SECRETS
     from aurum_etl.settings import read_settings
-    from aurum_etl.spec import load_spec
 
     for name in only:
         if name not in SECRETS:
             raise UsageError(f'--only: "{name}" is not one of {listed(SECRETS, name)}')
     settings = read_settings()
     if spec_path is not None:
-        spec = load_spec(spec_path, (), datasets())
-        settings = settings.referring(spec.references(spec.chosen(dataset(spec.dataset))))
+        spec, chosen = _of(spec_path)
+        settings = settings.referring(spec.references(chosen))
     elif settings.vault is None:
         raise SecretError(
             "VAULT_ADDR is not set, so that there is nothing to add; it names the Vault, such as https://vault:8200"
         )
     found = {name: settings.secrets.find(name) for name in only or SECRETS}
-    if lacking := [each.name for each in found.values() if only and each.value is None]:
-        raise SecretError("; ".join(settings.secrets.lacking(name) for name in lacking))
+    if lacking := [str(each) for each in found.values() if only and each.value is None]:
+        raise SecretError("; ".join(lacking))
     if not any(each.value for each in found.values()):
         raise SecretError(f"there is no secret to be had: {found[next(iter(found))].place}")
     patched = {name: each.value for name, each in found.items() if each.value}

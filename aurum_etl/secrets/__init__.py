@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aurum_etl.secrets.access import VaultAccess
     from aurum_etl.secrets.vault import Vault
 
-__all__ = ["SECRETS", "Found", "Kind", "Reference", "Secrets", "demanded", "forget"]
+__all__ = ["SECRETS", "Found", "Kind", "Reference", "Secrets", "demanded", "forget", "learn"]
 
 _FILE_MAX_BYTES = 65_536
 
@@ -42,6 +42,9 @@ class Found:
     """None where it is in none of the places."""
     place: str
     """Where it is, or each place where it is not and why; never the secret."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.place})"
 
 
 class Secrets(Mapping[str, str]):
@@ -59,8 +62,7 @@ class Secrets(Mapping[str, str]):
         self._environment = environment
         self._references = references or {}
         self._access = access
-        for name in SECRETS:
-            _learn(name, environment.get(name))
+        learn(environment)
 
     def __repr__(self) -> str:
         return f"Secrets(references={ {name: str(each) for name, each in self._references.items()} })"
@@ -95,10 +97,6 @@ class Secrets(Mapping[str, str]):
                 raise SecretError(f"{name}: {told}")
             missed.append(told)
         return Found(name, named.kind, None, "; ".join(missed))
-
-    def lacking(self, name: str) -> str:
-        """Where the secret was looked for in vain, for a message."""
-        return f"{name} ({self.find(name).place})"
 
     def forget(self, name: str) -> None:
         """The next look asks Vault, whatever it last said."""
@@ -158,7 +156,7 @@ def demanded(credentials: Mapping[str, str], name: str) -> str:
     """
     value = credentials.get(name)
     if value is None:
-        told = credentials.lacking(name) if isinstance(credentials, Secrets) else name
+        told = credentials.find(name) if isinstance(credentials, Secrets) else name
         raise SecretError(f"{told}: it was there before, and is needed")
     return value
 
@@ -194,6 +192,12 @@ def _of_file(named: Named, reference: Reference) -> tuple[str | None, str]:
     except UnicodeDecodeError:
         return None, f"{told} is not UTF-8 text"
     return value, told if value else f"{told} is empty"
+
+
+def learn(environment: Mapping[str, str]) -> None:
+    """Hide from now on every secret that is in the environment."""
+    for name in SECRETS:
+        _learn(name, environment.get(name))
 
 
 def _learn(name: str, value: str | None) -> None:

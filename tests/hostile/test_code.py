@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 import aurum_etl
-from aurum_etl import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,14 +117,6 @@ def test_every_yaml_is_read_by_a_safe_loader() -> None:
     ]
     loaders = [ast.unparse(node.args[1]) for path in MODULES for name, node in calls(path) if name == "yaml.load"]
     assert set(loaders) == {"_Loader"}
-
-
-def test_duckdb_is_opened_in_one_place_and_loads_nothing() -> None:
-    opening = {path.name for path in MODULES for name, _ in calls(path) if name == "duckdb.connect"}
-    assert opening == {"database.py"}
-    with database.connect() as connection:
-        for name in ("autoinstall_known_extensions", "autoload_known_extensions", "allow_community_extensions"):
-            assert connection.execute(f"select current_setting('{name}')").fetchone() == (False,)
 
 
 def test_modules_are_imported_by_names_of_ours_alone() -> None:
