@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aurum_etl.avro import decode, encode, header, schema_ids
+from aurum_etl.avro import _varints, decode, encode, header, schema_ids
 from aurum_etl.contracts import CONTRACTS, LMP, ColumnType
 from aurum_etl.exports.avro import avro_schema
 
@@ -75,6 +75,13 @@ def test_messages_are_byte_for_byte_the_reference_encoders(contract: Contract, d
     decoded = decode(series(expected), avro_schema(contract), contract)
     assert decoded.table.equals(table)
     assert decoded.bad.is_empty()
+
+
+@given(numbers=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=40))
+def test_many_numbers_are_written_as_a_few_are(numbers: list[int]) -> None:
+    few = _varints(pa.array(numbers, pa.int64()))
+    many = _varints(pa.array([*numbers, *range(200)], pa.int64()))
+    assert many[: len(numbers)].equals(few)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
