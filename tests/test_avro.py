@@ -132,6 +132,32 @@ def example() -> pa.Table:
     return pa.Table.from_pylist([row], LMP.arrow_schema)
 
 
+@pytest.mark.parametrize("name", LMP.names)
+@pytest.mark.parametrize("place", [0, 37, 99])
+def test_one_row_may_be_unlike_all_others(name: str, place: int) -> None:
+    """Rows that are alike are read together: what differs in one of them is neither lost nor told of the others."""
+    column = LMP.column(name)
+    many, other = {
+        ColumnType.STRING: ("CAISO", "ñ電" * 40),
+        ColumnType.INT16: (60, -(2**15)),
+        ColumnType.DOUBLE: (1.5, -0.0),
+        ColumnType.TIMESTAMP: (datetime(2026, 7, 14, 7, tzinfo=UTC), datetime(1969, 7, 20, 20, 17, tzinfo=UTC)),
+        ColumnType.DATE: (date(2026, 7, 14), date(9999, 12, 31)),
+    }[column.type]
+    row = {
+        each.name: {"string": "word", "int16": 5, "double": 2.5, "date32": date(2026, 7, 14)}.get(
+            each.type.value, datetime(2026, 7, 15, tzinfo=UTC)
+        )
+        for each in LMP.columns
+    }
+    for unlike in (other, None) if column.nullable else (other,):
+        given = [{**row, name: unlike if number == place else many} for number in range(100)]
+        table = pa.Table.from_pylist(given, LMP.arrow_schema)
+        decoded = decode(series(encode(table, LMP, HEADER).to_pylist()), avro_schema(LMP), LMP)
+        assert decoded.bad.is_empty()
+        assert decoded.table.equals(table)
+
+
 def test_a_writer_may_know_more_and_less() -> None:
     schema = avro_schema(LMP)
     fields = [field for field in schema["fields"] if field["name"] != "price_ghg"]
