@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from aurum_etl.avro import _varints, decode, encode, header, schema_ids
 from aurum_etl.contracts import CONTRACTS, LMP, ColumnType
 from aurum_etl.exports.avro import avro_schema
+from aurum_etl.pipeline import to_arrow
 
 if TYPE_CHECKING:
     from aurum_etl.contracts import Contract
@@ -73,7 +74,7 @@ def test_messages_are_byte_for_byte_the_reference_encoders(contract: Contract, d
     assert encode(pieces, contract, HEADER).to_pylist() == expected
     assert encode(pieces.slice(cut), contract, HEADER).to_pylist() == expected[cut:]
     decoded = decode(series(expected), avro_schema(contract), contract)
-    assert decoded.table.equals(table)
+    assert to_arrow(decoded.frame, contract).equals(table)
     assert decoded.bad.is_empty()
 
 
@@ -108,7 +109,9 @@ def test_damaged_messages_are_told_and_harm_no_other(data: st.DataObject) -> Non
     assert how in {"flip", "noise"} or bad == [hurt]
     others = [row for number, row in enumerate(table.to_pylist()) if number != hurt]
     found = [
-        row for number, row in zip(decoded.kept.arg_true(), decoded.table.to_pylist(), strict=True) if number != hurt
+        row
+        for number, row in zip(decoded.kept.arg_true(), to_arrow(decoded.frame, LMP).to_pylist(), strict=True)
+        if number != hurt
     ]
     assert found == others
     if not bad:
@@ -118,7 +121,7 @@ def test_damaged_messages_are_told_and_harm_no_other(data: st.DataObject) -> Non
         assert isinstance(read, dict)
         assert (
             read["iso_location_id"]
-            == decoded.table.to_pylist()[decoded.kept.arg_true().index_of(hurt) or 0]["iso_location_id"]
+            == to_arrow(decoded.frame, LMP).to_pylist()[decoded.kept.arg_true().index_of(hurt) or 0]["iso_location_id"]
         )
 
 
@@ -153,9 +156,9 @@ def test_one_row_may_be_unlike_all_others(name: str, place: int) -> None:
     for unlike in (other, None) if column.nullable else (other,):
         given = [{**row, name: unlike if number == place else many} for number in range(100)]
         table = pa.Table.from_pylist(given, LMP.arrow_schema)
-        decoded = decode(series(encode(table, LMP, HEADER).to_pylist()), avro_schema(LMP), LMP)
+        decoded = decode(pl.Series(encode(table, LMP, HEADER)), avro_schema(LMP), LMP)
         assert decoded.bad.is_empty()
-        assert decoded.table.equals(table)
+        assert to_arrow(decoded.frame, LMP).equals(table)
 
 
 def test_a_writer_may_know_more_and_less() -> None:
@@ -178,7 +181,7 @@ def test_a_writer_may_know_more_and_less() -> None:
     messages = [written(record, newer), written({**record, "raw": None, "text": None, "flag": False}, newer)]
     decoded = decode(series(messages), newer, LMP)
     (row,) = example().to_pylist()
-    assert decoded.table.to_pylist() == [{**row, "price_ghg": None}] * 2
+    assert to_arrow(decoded.frame, LMP).to_pylist() == [{**row, "price_ghg": None}] * 2
 
 
 @pytest.mark.parametrize(
@@ -217,7 +220,7 @@ def test_numbers_that_no_column_holds_make_a_message_bad() -> None:
     record = example().to_pylist()[0]
     messages = [written({**record, "iso_interval_minutes": minutes}, wider) for minutes in (5, 40_000, 60)]
     decoded = decode(series(messages), wider, LMP)
-    assert decoded.table["iso_interval_minutes"].to_pylist() == [5, 60]
+    assert decoded.frame["iso_interval_minutes"].to_list() == [5, 60]
     assert decoded.bad.rows() == [(1, "iso_interval_minutes is out of range")]
 
 

@@ -118,7 +118,7 @@ def _short_lengths() -> pa.Array[Any]:
 def _varints(values: pa.Array[Any]) -> pa.Array[Any]:
     """Whole numbers of 64 bits in Avro's variable length: seven bits a byte, lowest first, small magnitudes short."""
     if len(values) <= _FEW:
-        return pa.array([_varint(value) for value in values.to_pylist()], pa.binary())
+        return pa.array([_varint(each.as_py()) for each in values], pa.binary())
     zigzag, packed = _varint_expressions()
     built = pl.Series("value", values).to_frame().select(zigzag).select(packed)
     halves = [_octets(built.get_column(name).to_arrow()) for name in ("low", "high")]
@@ -164,7 +164,7 @@ def _octets(numbers: pa.Array[Any]) -> pa.Array[Any]:
 class Decoded:
     """What came of messages."""
 
-    table: pa.Table
+    frame: pl.DataFrame
     """The records that could be read, in the order of the messages, as the contract has them."""
     kept: pl.Series
     """Which messages those are."""
@@ -189,7 +189,7 @@ def decode(messages: pl.Series, writer: Mapping[str, Any], contract: Contract) -
     """
     if messages.is_empty():
         nothing = pl.DataFrame(schema={"index": pl.UInt32, "reason": pl.String})
-        return Decoded(contract.arrow_schema.empty_table(), pl.Series("fine", [], pl.Boolean), nothing)
+        return Decoded(pl.DataFrame(schema=contract.polars_schema), pl.Series("fine", [], pl.Boolean), nothing)
     reader = _Reader(messages)
     wanted = {column.name: column for column in contract.columns}
     found: dict[str, pl.Series] = {}
@@ -207,8 +207,7 @@ def decode(messages: pl.Series, writer: Mapping[str, Any], contract: Contract) -
                 raise ValueError(f"the writer's schema has no field {name}")
             found[name] = pl.Series(name, [None], contract.polars_schema[name]).extend_constant(None, len(messages) - 1)
     frame = pl.DataFrame({name: found[name].cast(kind) for name, kind in contract.polars_schema.items()})
-    table = frame.filter(reader.fine).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(contract.arrow_schema)
-    return Decoded(table, reader.fine, reader.bad())
+    return Decoded(frame if reader.fine.all() else frame.filter(reader.fine), reader.fine, reader.bad())
 
 
 _FITS = {

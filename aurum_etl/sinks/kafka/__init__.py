@@ -328,7 +328,7 @@ def _places(keys: pa.Array[Any], partitions: int) -> pa.Array[Any]:
     import pyarrow as pa
 
     distinct = keys.dictionary_encode()
-    places = pa.array([zlib.crc32(key.encode()) % partitions for key in distinct.dictionary.to_pylist()], pa.int32())
+    places = pa.array([zlib.crc32(key.as_py().encode()) % partitions for key in distinct.dictionary], pa.int32())
     return places.take(distinct.indices)
 
 

@@ -80,7 +80,8 @@ class Outbox:
         messages = (ctypes.c_uint64 * (_WORDS * len(part)))()
         words = memoryview(messages).cast("B").cast("Q")
         for name, place in _PLACES.items():
-            words[place::_WORDS] = memoryview(part.get_column(name).to_arrow().buffers()[1]).cast("Q")
+            numbers: Any = part.get_column(name).to_arrow().buffers()[1]
+            words[place::_WORDS] = memoryview(numbers).cast("Q")
         partition, done = part.item(0, "partition"), 0
         while done < len(part):
             while len(self.producer) > self.most_waiting:
@@ -127,5 +128,7 @@ def _handle(producer: Producer) -> ctypes.c_void_p:
     handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__)
     # The client has given the library its object's address to be told by.
     if not handle or _library().rd_kafka_opaque(handle) != id(producer):
-        raise SinkError("kafka: this version of confluent-kafka keeps its handle elsewhere; install the one that is pinned")
+        raise SinkError(
+            "kafka: this version of confluent-kafka keeps its handle elsewhere; install the one that is pinned"
+        )
     return handle
