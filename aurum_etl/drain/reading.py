@@ -35,8 +35,10 @@ _POLL_SECONDS = 0.25
 _MEMORY_BYTES = 256 * 1024 * 1024
 """Rows of unfinished chunks beyond this wait on disk."""
 _PATIENCE_SECONDS = 60.0
+"""So long after one of its ends a chunk may lack others, since transactions end on all partitions within moments; and so long
+what is committed may not come.
+"""
 _NO_LEADER = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART"})
-"""So long after one of its ends a chunk may lack others: transactions end on all partitions within moments."""
 
 
 class Part:
@@ -174,6 +176,8 @@ class Reading:
         """The offset to read next, by partition."""
         self.idle = False
         """Whether nothing came in the last step."""
+        self._waits_since: float | None = None
+        """When the first of the last steps began that brought neither messages nor an end, by this process's clock."""
         self._rows: dict[tuple[int, str, datetime], Part] = {}
         """Rows whose end was not met yet, by partition, chunk key and attempt."""
         self._waiting: dict[str, Whole] = {}
@@ -193,8 +197,10 @@ class Reading:
     def step(self, is_done: Callable[[str], bool]) -> Iterator[Whole]:
         """Read some messages; the chunks that became whole by them, but for those that are done."""
         self._login.renew(self._consumer)
+        began = time.monotonic()
         step = self._consumed()
         self.idle = not step.reached
+        self._waits_since = None if step.reached or step.ended else self._waits_since or began
         rows = self._decode(step.messages)
         for tombstone in step.tombstones:
             # Of what came behind it nothing is known yet: whoever asks for offsets meanwhile is told less than was read.
@@ -214,9 +220,20 @@ class Reading:
         self._bound_memory()
 
     def is_through(self, ends: Mapping[int, int]) -> bool:
-        """Whether everything before these offsets was read, and nothing is left whose end was not met."""
-        reached = all(self.offsets.get(partition, 0) >= end for partition, end in ends.items())
-        return reached and not self._waiting and not self._rows
+        """Whether everything before these offsets was read, and nothing is left whose end was not met.
+
+        Raises: SinkUnavailable if there is more, and none of it has come for as long as anybody waits.
+        """
+        lacking = {partition: end for partition, end in ends.items() if self.offsets.get(partition, 0) < end}
+        if lacking and self._waits_since and time.monotonic() - self._waits_since > _PATIENCE_SECONDS:
+            places = ", ".join(
+                f"{partition} at {self.offsets.get(partition, 0)} of {end}" for partition, end in sorted(lacking.items())
+            )
+            raise SinkUnavailable(
+                f"kafka: {self._topic} was not read to its end: nothing has come for {_PATIENCE_SECONDS:.0f} seconds in "
+                f"partition {places}"
+            )
+        return not lacking and not self._waiting and not self._rows
 
     def undecodable(self) -> list[Undecodable]:
         """What was found since the last call."""
