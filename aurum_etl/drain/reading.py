@@ -227,7 +227,8 @@ class Reading:
         lacking = {partition: end for partition, end in ends.items() if self.offsets.get(partition, 0) < end}
         if lacking and self._waits_since and time.monotonic() - self._waits_since > _PATIENCE_SECONDS:
             places = ", ".join(
-                f"{partition} at {self.offsets.get(partition, 0)} of {end}" for partition, end in sorted(lacking.items())
+                f"{partition} at {self.offsets.get(partition, 0)} of {end}"
+                for partition, end in sorted(lacking.items())
             )
             raise SinkUnavailable(
                 f"kafka: {self._topic} was not read to its end: nothing has come for {_PATIENCE_SECONDS:.0f} seconds in "
