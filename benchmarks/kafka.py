@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 import zlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.frames import lmp_day, rows_of, scope
@@ -129,14 +130,14 @@ def avro_serializer(rows: str, environment: Mapping[str, str]) -> Callable[[], i
 
 def drain(environment: Mapping[str, str], dsn: str) -> Callable[[], int]:
     """All of the topic for a new group, into tables that are empty: validated, in a transaction with the position."""
-    import pandera.polars  # noqa: F401 - loaded before the clock runs
-
     from aurum_etl import drain as draining
     from aurum_etl.settings import read_settings
     from aurum_etl.spec import DrainSpec, Spec, TimescaleSpec
     from aurum_etl.watermarks import Store
     from benchmarks.timescale import empty_tables
 
+    for name in ("aurum_etl.validate", "confluent_kafka.schema_registry", "duckdb", "pandas"):
+        import_module(name)  # before the clock runs
     empty_tables(dsn)
     group = uuid.uuid4().hex
     settings = read_settings({**environment, "TIMESCALE_CONNECTION": dsn})

@@ -112,19 +112,24 @@ def _lengths(values: pa.Array[Any]) -> pa.Array[Any]:
 
 @functools.cache
 def _short_lengths() -> pa.Array[Any]:
-    return _varints(pa.array(range(_SHORT), pa.int64()))
+    return _varints(pl.int_range(_SHORT, eager=True).to_arrow())
 
 
 def _varints(values: pa.Array[Any]) -> pa.Array[Any]:
     """Whole numbers of 64 bits in Avro's variable length: seven bits a byte, lowest first, small magnitudes short."""
     if len(values) <= _FEW:
-        return pa.array([_varint(each.as_py()) for each in values], pa.binary())
+        return _plain(pl.Series([_varint(each.as_py()) for each in values], dtype=pl.Binary))
     zigzag, packed = _varint_expressions()
     built = pl.Series("value", values).to_frame().select(zigzag).select(packed)
     halves = [_octets(built.get_column(name).to_arrow()) for name in ("low", "high")]
     whole = pl.Series("bytes", _joined(*halves))
     cut = built.with_columns(whole).select(pl.col("bytes").bin.slice(0, pl.col("width")))
-    return cut.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary())
+    return _plain(cut.to_series())
+
+
+def _plain(octets: pl.Series) -> pa.Array[Any]:
+    """The same in Arrow's oldest layout. Polars takes values of Python's where Arrow would look for pandas, and load it."""
+    return octets.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary())
 
 
 def _varint(value: int) -> bytes:

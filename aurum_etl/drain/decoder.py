@@ -78,10 +78,10 @@ class Decoder:
             return
         messages = pl.DataFrame(
             {
-                "value": pl.Series(pa.array(found.values, pa.large_binary())),
-                "partition": pl.Series(pa.array(found.partitions, pa.int32())),
-                "segment": pl.Series(pa.array(found.segments, pa.int32())),
-                "offset": pl.Series(pa.array(found.offsets, pa.int64())),
+                "value": pl.Series(found.values, dtype=pl.Binary),
+                "partition": pl.Series(found.partitions, dtype=pl.Int32),
+                "segment": pl.Series(found.segments, dtype=pl.Int32),
+                "offset": pl.Series(found.offsets, dtype=pl.Int64),
             }
         ).with_row_index("index")
         messages = messages.with_columns(schema=avro.schema_ids(messages.get_column("value")))

@@ -325,11 +325,11 @@ def _produce_records(
 
 def _places(keys: pa.Array[Any], partitions: int) -> pa.Array[Any]:
     """The partition of each key; equal keys are in one, so that their messages stay in order."""
-    import pyarrow as pa
+    import polars as pl
 
     distinct = keys.dictionary_encode()
-    places = pa.array([zlib.crc32(key.as_py().encode()) % partitions for key in distinct.dictionary], pa.int32())
-    return places.take(distinct.indices)
+    places = pl.Series([zlib.crc32(key.as_py().encode()) % partitions for key in distinct.dictionary], dtype=pl.Int32)
+    return places.to_arrow().take(distinct.indices)
 
 
 def _produce_batches(producer: Producer, topic: str, table: pa.Table, scope: Scope, partitions: int) -> dict[int, int]:
