@@ -595,16 +595,25 @@ def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> 
     return frame
 
 
+def distinct_of(column: pl.Series) -> pl.Series:
+    """The distinct words of a categorical column, in no order; a file often has the same word in all of its rows."""
+    codes = column.to_physical()
+    if len(codes) and not codes.null_count() and codes.min() == codes.max():
+        return column.head(1)
+    return column.unique()
+
+
 def looked_up(column: pl.Series, words: pl.Series, values: pl.Series) -> pl.Series:
     """What belongs to each row's word: `values` stand beside `words`, which are the distinct ones of the column.
 
     A table with one place per category code: each row is one look-up, where a join would build a hash table.
     """
-    known = pl.DataFrame({"code": words.to_physical(), "value": values})
-    codes = column.to_physical()
-    every = known.select(code=pl.int_range(0, pl.col("code").max().fill_null(0) + 1).cast(codes.dtype))
-    table = every.join(known, on="code", how="left", maintain_order="left").get_column("value")
-    return table.gather(codes).alias(column.name)
+    if words.is_empty():
+        return pl.repeat(None, len(column), dtype=values.dtype, eager=True).alias(column.name)
+    codes = words.to_physical()
+    places = pl.repeat(None, codes.max() + 1, dtype=pl.UInt32, eager=True)  # type: ignore[operator] - codes are numbers
+    places = places.scatter(codes, pl.int_range(len(words), dtype=pl.UInt32, eager=True))
+    return values.gather(places).gather(column.to_physical()).alias(column.name)
 
 
 def to_batch(frame: pl.DataFrame, where: str, drift: tuple[str, ...] = ()) -> pa.RecordBatch:
@@ -657,7 +666,7 @@ def _instants(column: pl.Series, kind: Published, where: str) -> pl.Series:
     """The column as microseconds; each distinct text is parsed once, since a day has millions of rows and two dozen
     instants.
     """
-    distinct = column.unique()
+    distinct = distinct_of(column)
     text = distinct.cast(pl.String).str.strip_chars()
     if kind is Published.INSTANT:
         # "-0000" is written by some for UTC, and a colon is left out by others.
