@@ -611,7 +611,8 @@ def looked_up(column: pl.Series, words: pl.Series, values: pl.Series) -> pl.Seri
     if words.is_empty():
         return pl.repeat(None, len(column), dtype=values.dtype, eager=True).alias(column.name)
     codes = words.to_physical()
-    places = pl.repeat(None, codes.max() + 1, dtype=pl.UInt32, eager=True)  # type: ignore[operator] - codes are numbers
+    codes_there_can_be = codes.to_frame().select(pl.first().max()).item() + 1
+    places = pl.repeat(None, codes_there_can_be, dtype=pl.UInt32, eager=True)
     places = places.scatter(codes, pl.int_range(len(words), dtype=pl.UInt32, eager=True))
     return values.gather(places).gather(column.to_physical()).alias(column.name)
 

@@ -403,9 +403,7 @@ def _places(column: pl.Series) -> tuple[pl.Series, int] | None:
     if not isinstance(column.dtype, pl.Datetime):
         return None
     instants = column.to_physical()
-    first, last = instants.min(), instants.max()
-    assert isinstance(first, int)  # noqa: S101 - neither empty nor null
-    assert isinstance(last, int)  # noqa: S101
+    first, last = _span(instants)
     since = instants - first
     step = next((step for step in _STEPS if not (since % step != 0).any()), 0)
     if not step or (last - first) // step >= len(column):
@@ -450,7 +448,7 @@ def _side_by_side(
         pl.col(components.value).alias("value"),
     )
     locations = _in_the_alphabet(placed.get_column(_LOCATION))
-    first, last = placed.select(first=pl.col("number").min(), last=pl.col("number").max()).row(0)
+    first, last = _span(placed.get_column("number"))
     intervals = last - first + 1
     cells = len(locations) * intervals
 
@@ -500,6 +498,12 @@ def _parts(frame: pl.DataFrame, column: str) -> dict[str, pl.DataFrame]:
     ends = runs.get_column("len").cum_sum().to_list()
     parts = [frame[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     return {str(part.get_column(column)[0]): part for part in parts}
+
+
+def _span(numbers: pl.Series) -> tuple[int, int]:
+    """The least and the greatest of whole numbers."""
+    first, last = numbers.to_frame().select(first=pl.first().min(), last=pl.first().max()).row(0)
+    return first, last
 
 
 def _laid_out(cell: pl.Series, cells: int) -> pl.Series:
@@ -565,9 +569,11 @@ def _dates(instants: pl.Series, zone: str) -> pl.Series:
     def of(instant: pl.Series) -> pl.Series:
         return instant.dt.convert_time_zone(zone).dt.date()
 
+    if instants.is_empty() or instants.null_count():
+        return of(instants)
     hour = instants.to_physical() // _HOUR
-    first, last = hour.min(), hour.max()
-    if first is None or last - first > len(hour) or instants.null_count():
+    first, last = _span(hour)
+    if last - first > len(hour):
         return of(instants)
     hours = (pl.int_range(first, last + 1, eager=True) * _HOUR).cast(pl.Datetime("us", "UTC"))
     return of(hours).gather(hour - first)
