@@ -198,12 +198,15 @@ def _by_zone(content: bytes, report: Report, where: str) -> pa.RecordBatch:
 
 
 def _as_documented(content: bytes) -> tuple[bytes, list[str]]:
-    """The file with the documented names of its columns, and those names."""
+    """The file with the documented names of its columns, and those names; most files have them, and are not copied."""
     from aurum_etl import decode
 
-    first, _, rest = content.removeprefix(decode.BYTE_ORDER_MARK).partition(b"\n")
-    header = [_VARIANTS.get(decode.plain_name(name), name) for name in decode.names_of(first)]
-    return ",".join(header).encode() + b"\n" + rest, header
+    line = content[: content.find(b"\n") + 1] or content
+    names = decode.names_of(line.removeprefix(decode.BYTE_ORDER_MARK))
+    header = [_VARIANTS.get(decode.plain_name(name), name) for name in names]
+    if header == names:
+        return content, header
+    return ",".join(header).encode() + b"\n" + content[len(line) :], header
 
 
 def _constants(report: Report, header: list[str], made: datetime | None) -> dict[str, str | datetime]:
