@@ -596,11 +596,19 @@ def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> 
 
 
 def distinct_of(column: pl.Series) -> pl.Series:
-    """The distinct words of a categorical column, in no order; a file often has the same word in all of its rows."""
+    """The distinct words of a categorical column, in no order.
+
+    A table with one place per category code holds a row of each word, and so nothing is hashed. Often a file has the same
+    word in all of its rows.
+    """
+    if column.is_empty() or column.null_count():
+        return column.unique()
     codes = column.to_physical()
-    if len(codes) and not codes.null_count() and codes.min() == codes.max():
+    least, most = codes.to_frame().select(least=pl.first().min(), most=pl.first().max()).row(0)
+    if least == most:
         return column.head(1)
-    return column.unique()
+    rows = pl.repeat(None, most + 1, dtype=pl.UInt32, eager=True)
+    return column.gather(rows.scatter(codes, pl.int_range(len(codes), dtype=pl.UInt32, eager=True)).drop_nulls())
 
 
 def looked_up(column: pl.Series, words: pl.Series, values: pl.Series) -> pl.Series:

@@ -426,7 +426,7 @@ def _ranked(column: pl.Series) -> pl.Series:
 
 def _in_the_alphabet(column: pl.Series) -> pl.Series:
     """The distinct words of a column, in order."""
-    words = column.unique().drop_nulls()
+    words = distinct_of(column).drop_nulls()
     return words.gather(words.cast(pl.String).arg_sort())
 
 
