@@ -42,6 +42,7 @@ _ZIP_MAGIC = b"PK"
 _NO_ROW = re.compile(rb"(?m)^[ \t,]*(?:\r?\n|\Z)")
 _GZIP_MAGIC = b"\x1f\x8b"
 _LOCAL_HEADER_BYTES = 30
+_WORTH_A_THREAD_BYTES = 1024 * 1024
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST_OBJECT_BYTES = 65_536
@@ -80,6 +81,10 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
         if file.read(2) != _ZIP_MAGIC:
             raise SourceUnavailable(f"{where}: expected a zip, got {_excerpt(path)}")
         infos = _listed(file, where, max_bytes)
+        if max(info.file_size for info in infos) < _WORTH_A_THREAD_BYTES:
+            for info in infos:
+                yield _inflate(file, info, where)
+            return
         # Inflating releases the interpreter lock, so one thread ahead keeps a second core busy while the first
         # parses; one member ahead and no more keeps memory flat.
         with ThreadPoolExecutor(1, "inflate") as ahead:
@@ -255,29 +260,30 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
     return Member(info.filename, content)
 
 
-def csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
-    """The columns of a csv that the report has, typed, under the names they were published with.
+def csv(content: bytes, report: Report, where: str, header: Sequence[str] | None = None) -> pa.RecordBatch:
+    """The columns of a csv that the report has, typed, under the names they were published with, or those of `header`, which
+    then are read in the place of its first line.
 
     Shape:  one row per line after the header; words as dictionaries, numbers as doubles, instants as UTC microseconds.
     Raises: SourceChanged if a column is missing, a number or an instant is none, a word is empty, or a line is cut.
     """
     content = content.removeprefix(BYTE_ORDER_MARK)
     try:
-        return _csv(content, report, where)
+        return _csv(content, report, where, header)
     except SourceChanged:
         # Lines of nothing, or of commas alone, are no rows, and read as rows they lack a word. To look for them first
         # would take a third of the time that reading takes, and hardly a file has any.
         without = _NO_ROW.sub(b"", content)
         if len(without) == len(content):
             raise
-    return _csv(without, report, where)
+    return _csv(without, report, where, header)
 
 
-def _csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
+def _csv(content: bytes, report: Report, where: str, header: Sequence[str] | None) -> pa.RecordBatch:
     # Slices of a few bytes only: a copy of a member would cost as much as a tenth of its parsing.
     header_line = content[: content.find(b"\n") + 1] or content
     _demand_columns(header_line.count(b",") + 1, where)
-    header = names_of(header_line)
+    header = header or names_of(header_line)
     found = _columns(header, report, where)
     _check_last_line(content, len(header), where)
     # By position, so that blanks around a name, or a name that stands twice, do no harm.
