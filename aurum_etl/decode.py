@@ -159,7 +159,8 @@ def _demand_honest(infos: Sequence[zipfile.ZipInfo], size: int, where: str) -> N
         end, before = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size, info.filename
         if end > size:
             raise SourceUnavailable(f"{where}: member {_named(before)} is damaged: it is longer than the whole zip")
-        _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(before)}")
+        if info.file_size > _HARMLESS_BYTES:
+            _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(before)}")
 
 
 def _demand_likely(packed: int, inflated: int, what: str) -> None:
@@ -232,15 +233,18 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
 
     The member is inflated in one call by ISA-L, about twice as fast as the standard library's reader.
     """
-    damaged = f"{where}: member {_named(info.filename)} is damaged"
+
+    def damaged(how: str) -> SourceUnavailable:
+        return SourceUnavailable(f"{where}: member {_named(info.filename)} is damaged: {how}")
+
     if info.flag_bits & 0x1:
         raise SourceChanged(f"{where}: member {_named(info.filename)} is encrypted")
     if info.header_offset < 0:
-        raise SourceUnavailable(f"{damaged}: bytes are missing in front of it")
+        raise damaged("bytes are missing in front of it")
     file.seek(info.header_offset)
     header = file.read(_LOCAL_HEADER_BYTES)
     if len(header) < _LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
-        raise SourceUnavailable(f"{damaged}: no header at byte {info.header_offset}")
+        raise damaged(f"no header at byte {info.header_offset}")
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
     file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
     packed = file.read(info.compress_size)
@@ -252,11 +256,11 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
             inflater = isal_zlib.decompressobj(wbits=-15)
             content = inflater.decompress(packed, info.file_size + 1)
         except _INFLATE_ERRORS as error:
-            raise SourceUnavailable(f"{damaged}: {error}") from error
+            raise damaged(str(error)) from error
     else:
         raise SourceChanged(f"{where}: member {_named(info.filename)} is compressed by method {info.compress_type}")
     if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
-        raise SourceUnavailable(f"{damaged}: its checksum or size is not what the zip says")
+        raise damaged("its checksum or size is not what the zip says")
     return Member(info.filename, content)
 
 

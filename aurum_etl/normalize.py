@@ -480,14 +480,20 @@ def _side_by_side(
                 rows = rows.filter(pl.any_horizontal(order.is_not_null() for order in orders.values()))
             return rows.with_columns(*absent), 0
     said = {column: part.select(cell(part), "value") for column, part in present.items()}
+    rows, repeated = _joined(published.select(cell=cell(placed), **places), said)
+    return rows.with_columns(*absent), repeated
+
+
+def _joined(rows: pl.DataFrame, said: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, int]:
+    """One row per cell, and more where a component says several things of it; how many rows only repeated others."""
     distinct = {column: part.unique() for column, part in said.items()}
     repeated = sum(len(part) for part in said.values()) - sum(len(part) for part in distinct.values())
     joined = reduce(
         lambda rows, item: rows.join(item[1].rename({"value": item[0]}), on="cell", how="left"),
         distinct.items(),
-        published.select(cell=cell(placed), **places).unique("cell"),
+        rows.unique("cell"),
     )
-    return joined.sort("cell").drop("cell").with_columns(*absent), repeated
+    return joined.sort("cell").drop("cell"), repeated
 
 
 def _parts(frame: pl.DataFrame, column: str) -> dict[str, pl.DataFrame]:
