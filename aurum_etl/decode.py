@@ -42,6 +42,7 @@ _ZIP_MAGIC = b"PK"
 _NO_ROW = re.compile(rb"(?m)^[ \t,]*(?:\r?\n|\Z)")
 _GZIP_MAGIC = b"\x1f\x8b"
 _LOCAL_HEADER_BYTES = 30
+_WORTH_A_THREAD_BYTES = 1024 * 1024
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST_OBJECT_BYTES = 65_536
@@ -80,6 +81,10 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
         if file.read(2) != _ZIP_MAGIC:
             raise SourceUnavailable(f"{where}: expected a zip, got {_excerpt(path)}")
         infos = _listed(file, where, max_bytes)
+        if max(info.file_size for info in infos) < _WORTH_A_THREAD_BYTES:
+            for info in infos:
+                yield _inflate(file, info, where)
+            return
         # Inflating releases the interpreter lock, so one thread ahead keeps a second core busy while the first
         # parses; one member ahead and no more keeps memory flat.
         with ThreadPoolExecutor(1, "inflate") as ahead:
@@ -154,7 +159,8 @@ def _demand_honest(infos: Sequence[zipfile.ZipInfo], size: int, where: str) -> N
         end, before = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size, info.filename
         if end > size:
             raise SourceUnavailable(f"{where}: member {_named(before)} is damaged: it is longer than the whole zip")
-        _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(before)}")
+        if info.file_size > _HARMLESS_BYTES:
+            _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(before)}")
 
 
 def _demand_likely(packed: int, inflated: int, what: str) -> None:
@@ -227,15 +233,18 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
 
     The member is inflated in one call by ISA-L, about twice as fast as the standard library's reader.
     """
-    damaged = f"{where}: member {_named(info.filename)} is damaged"
+
+    def damaged(how: str) -> SourceUnavailable:
+        return SourceUnavailable(f"{where}: member {_named(info.filename)} is damaged: {how}")
+
     if info.flag_bits & 0x1:
         raise SourceChanged(f"{where}: member {_named(info.filename)} is encrypted")
     if info.header_offset < 0:
-        raise SourceUnavailable(f"{damaged}: bytes are missing in front of it")
+        raise damaged("bytes are missing in front of it")
     file.seek(info.header_offset)
     header = file.read(_LOCAL_HEADER_BYTES)
     if len(header) < _LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
-        raise SourceUnavailable(f"{damaged}: no header at byte {info.header_offset}")
+        raise damaged(f"no header at byte {info.header_offset}")
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
     file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
     packed = file.read(info.compress_size)
@@ -247,37 +256,38 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
             inflater = isal_zlib.decompressobj(wbits=-15)
             content = inflater.decompress(packed, info.file_size + 1)
         except _INFLATE_ERRORS as error:
-            raise SourceUnavailable(f"{damaged}: {error}") from error
+            raise damaged(str(error)) from error
     else:
         raise SourceChanged(f"{where}: member {_named(info.filename)} is compressed by method {info.compress_type}")
     if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
-        raise SourceUnavailable(f"{damaged}: its checksum or size is not what the zip says")
+        raise damaged("its checksum or size is not what the zip says")
     return Member(info.filename, content)
 
 
-def csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
-    """The columns of a csv that the report has, typed, under the names they were published with.
+def csv(content: bytes, report: Report, where: str, header: Sequence[str] | None = None) -> pa.RecordBatch:
+    """The columns of a csv that the report has, typed, under the names they were published with, or those of `header`, which
+    then are read in the place of its first line.
 
     Shape:  one row per line after the header; words as dictionaries, numbers as doubles, instants as UTC microseconds.
     Raises: SourceChanged if a column is missing, a number or an instant is none, a word is empty, or a line is cut.
     """
     content = content.removeprefix(BYTE_ORDER_MARK)
     try:
-        return _csv(content, report, where)
+        return _csv(content, report, where, header)
     except SourceChanged:
         # Lines of nothing, or of commas alone, are no rows, and read as rows they lack a word. To look for them first
         # would take a third of the time that reading takes, and hardly a file has any.
         without = _NO_ROW.sub(b"", content)
         if len(without) == len(content):
             raise
-    return _csv(without, report, where)
+    return _csv(without, report, where, header)
 
 
-def _csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
+def _csv(content: bytes, report: Report, where: str, header: Sequence[str] | None) -> pa.RecordBatch:
     # Slices of a few bytes only: a copy of a member would cost as much as a tenth of its parsing.
     header_line = content[: content.find(b"\n") + 1] or content
     _demand_columns(header_line.count(b",") + 1, where)
-    header = names_of(header_line)
+    header = header or names_of(header_line)
     found = _columns(header, report, where)
     _check_last_line(content, len(header), where)
     # By position, so that blanks around a name, or a name that stands twice, do no harm.
@@ -595,16 +605,34 @@ def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> 
     return frame
 
 
+def distinct_of(column: pl.Series) -> pl.Series:
+    """The distinct words of a categorical column, in no order.
+
+    A table with one place per category code holds a row of each word, and so nothing is hashed. Often a file has the same
+    word in all of its rows.
+    """
+    if column.is_empty() or column.null_count():
+        return column.unique()
+    codes = column.to_physical()
+    least, most = codes.to_frame().select(least=pl.first().min(), most=pl.first().max()).row(0)
+    if least == most:
+        return column.head(1)
+    rows = pl.repeat(None, most + 1, dtype=pl.UInt32, eager=True)
+    return column.gather(rows.scatter(codes, pl.int_range(len(codes), dtype=pl.UInt32, eager=True)).drop_nulls())
+
+
 def looked_up(column: pl.Series, words: pl.Series, values: pl.Series) -> pl.Series:
     """What belongs to each row's word: `values` stand beside `words`, which are the distinct ones of the column.
 
     A table with one place per category code: each row is one look-up, where a join would build a hash table.
     """
-    known = pl.DataFrame({"code": words.to_physical(), "value": values})
-    codes = column.to_physical()
-    every = known.select(code=pl.int_range(0, pl.col("code").max().fill_null(0) + 1).cast(codes.dtype))
-    table = every.join(known, on="code", how="left", maintain_order="left").get_column("value")
-    return table.gather(codes).alias(column.name)
+    if words.is_empty():
+        return pl.repeat(None, len(column), dtype=values.dtype, eager=True).alias(column.name)
+    codes = words.to_physical()
+    codes_there_can_be = codes.to_frame().select(pl.first().max()).item() + 1
+    places = pl.repeat(None, codes_there_can_be, dtype=pl.UInt32, eager=True)
+    places = places.scatter(codes, pl.int_range(len(words), dtype=pl.UInt32, eager=True))
+    return values.gather(places).gather(column.to_physical()).alias(column.name)
 
 
 def to_batch(frame: pl.DataFrame, where: str, drift: tuple[str, ...] = ()) -> pa.RecordBatch:
@@ -657,7 +685,7 @@ def _instants(column: pl.Series, kind: Published, where: str) -> pl.Series:
     """The column as microseconds; each distinct text is parsed once, since a day has millions of rows and two dozen
     instants.
     """
-    distinct = column.unique()
+    distinct = distinct_of(column)
     text = distinct.cast(pl.String).str.strip_chars()
     if kind is Published.INSTANT:
         # "-0000" is written by some for UTC, and a colon is left out by others.

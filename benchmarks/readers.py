@@ -27,7 +27,9 @@ _ABOVE = {"miso": 4}
 
 def ours(name: str) -> Callable[[Path], int]:
     """Bytes to a canonical frame in which every row was validated, by the steps of a replayed run."""
-    import aurum_etl.decode  # noqa: F401 - the adapter loads it when it reads; imports are not what is measured
+    # The adapter and the pipeline load them when they use them; imports are not what is measured.
+    import aurum_etl.decode
+    import aurum_etl.normalize  # noqa: F401
     from aurum_etl import adapters
     from aurum_etl.adapters.base import fetch
     from aurum_etl.archive import Archive

@@ -247,6 +247,14 @@ def test_members_come_whole_and_in_order(tmp_path: Path) -> None:
     assert [(each.name, each.content) for each in found] == [("a.csv", b"1" * 100_000), ("b.csv", b"2")]
 
 
+def test_large_members_come_whole_and_in_order_too(tmp_path: Path) -> None:
+    """They are inflated by a thread of their own, one ahead."""
+    contents = [letter * 1_500_000 for letter in (b"1", b"2", b"3")]
+    found = members(tmp_path / "z", zip_of(a_csv=contents[0], b_csv=contents[1], c_csv=contents[2]))
+    assert [each.name for each in found] == ["a.csv", "b.csv", "c.csv"]
+    assert [each.content for each in found] == contents
+
+
 def test_stored_members_are_read_too(tmp_path: Path) -> None:
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
