@@ -1,7 +1,7 @@
 """A canonical frame to a verdict: every row judged by every promise, all findings at once, and pure.
 
-Pandera tells who breaks types, nulls and vocabularies; the contract's own checks are expressions over whole rows. Pandera
-looks at values only in eager frames (of a `LazyFrame` it checks the schema alone), so `validate` takes a `DataFrame`.
+Pandera judges types, nulls and vocabularies; the contract's own checks are expressions over whole rows. Pandera looks at
+values only in eager frames (of a `LazyFrame` it checks the schema alone), so `validate` takes a `DataFrame`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pandera.polars as pandera
 import polars as pl
+from pandera.backends.polars.register import register_polars_backends
 
 from aurum_etl.checks import Check, text_has_no_nul
-from aurum_etl.contracts.base import LINEAGE, ColumnType
+from aurum_etl.contracts.base import LINEAGE
 from aurum_etl.errors import ContractViolation
 from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
 from aurum_etl.receipt import Finding, Severity
@@ -22,11 +24,12 @@ from aurum_etl.receipt import Finding, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import pandera.polars as pandera
-
     from aurum_etl.chunk import Scope
     from aurum_etl.contracts import Contract
     from aurum_etl.window import Window
+
+# Pandera does this at its first validation, and it loads more modules: better now, while the first answer is on its way.
+register_polars_backends()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,6 @@ def validate(frame: pl.DataFrame, contract: Contract, extra: Sequence[Check] = (
 @functools.lru_cache(maxsize=64)
 def pandera_schema(contract: Contract, *, lineage: bool = True) -> pandera.DataFrameSchema:
     """The contract's columns in Pandera's dialect, from their one definition."""
-    import pandera.polars as pandera
-
     columns = {
         column.name: pandera.Column(
             contract.polars_schema[column.name],
@@ -76,18 +77,9 @@ def pandera_schema(contract: Contract, *, lineage: bool = True) -> pandera.DataF
 
 
 def _broken_columns(frame: pl.DataFrame, contract: Contract) -> Iterator[tuple[str, str, pl.Series]]:
-    """Check, column and row numbers of each promise about a single column that is broken.
-
-    Pandera takes half a second and 60 MB to load, and twenty milliseconds to find none, however few rows there are: so it is
-    asked who breaks a promise only where somebody does.
-    """
-    lineage = LINEAGE[0] in frame.columns
-    if _columns_hold(frame, contract, lineage=lineage):
-        return
-    import pandera.polars as pandera
-
+    """Check, column and row numbers of each promise about a single column that is broken."""
     try:
-        pandera_schema(contract, lineage=lineage).validate(frame, lazy=True)
+        pandera_schema(contract, lineage=LINEAGE[0] in frame.columns).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as errors:
         failures = errors.failure_cases
     else:
@@ -99,23 +91,6 @@ def _broken_columns(frame: pl.DataFrame, contract: Contract) -> Iterator[tuple[s
     for (check, column), cases in failures.group_by("check", "column", maintain_order=True):
         name = "value_is_not_null" if check == "not_nullable" else "word_is_known"
         yield name, str(column), cases.get_column("index").cast(pl.UInt32)
-
-
-def _columns_hold(frame: pl.DataFrame, contract: Contract, *, lineage: bool) -> bool:
-    """Whether types, nulls and vocabularies are those of the contract, by one pass over the frame."""
-    columns = [column for column in contract.columns if lineage or column.name not in LINEAGE]
-    if list(frame.schema.items()) != [(column.name, contract.polars_schema[column.name]) for column in columns]:
-        return False
-    holds = []
-    for column in columns:
-        value = pl.col(column.name)
-        if not column.nullable:
-            holds.append(value.null_count() == 0)
-            if column.type is ColumnType.DOUBLE:
-                holds.append(~value.is_nan().any())
-        if column.choices:
-            holds.append(value.is_in(column.choices).all())
-    return bool(frame.select(pl.all_horizontal(holds)).item())
 
 
 def _broken_checks(frame: pl.DataFrame, checks: Sequence[Check]) -> Iterator[tuple[str, str, pl.Series]]:
