@@ -48,33 +48,13 @@ servers:
 fire *arguments:
     uv run --group dev python -m tests.fire {{ arguments }}
 
-# Measure against the rivals.
+# Measure everything against the rivals and the limits: `just bench` in under five minutes, `just bench full`, `--only PATH`.
 bench *arguments:
-    uv run --group bench python -m benchmarks.bench_caiso_day {{ arguments }}
+    uv run --group dev --group bench python -m benchmarks {{ arguments }}
 
-# The same for the largest dataset of each of the other ISOs, or of those named.
-bench-isos *arguments:
-    uv run --group bench python -m benchmarks.bench_isos {{ arguments }}
-
-# Measure the stores against what their servers can do.
-bench-stores *arguments:
-    uv run --group dev --group bench python -m benchmarks.bench_stores {{ arguments }}
-
-# A year as one backfill: whether a chunk costs the same after many.
-bench-backfill *arguments:
-    uv run --group dev python -m benchmarks.bench_backfill {{ arguments }}
-
-# What status, plan and gaps take with 100,000 receipts on record.
-bench-records *arguments:
-    uv run --group dev python -m benchmarks.bench_records {{ arguments }}
-
-# Measure workers of a Dask cluster against each other and against threads.
-bench-workers *arguments:
-    uv run --group dev python -m benchmarks.bench_workers {{ arguments }}
-
-# Seconds from clone to first row.
-bench-newcomer:
-    uv run python -m benchmarks.bench_newcomer
+# Write benchmarks/PLAN.md, ten years of six operators reckoned from the last full run.
+bench-plan:
+    uv run --group dev python -m benchmarks.plan
 
 # Write a dataset's golden file anew; explain the change in the commit.
 golden dataset:

@@ -65,8 +65,8 @@ CASES = {
 """Where a whole day is more than a benchmark wants to wait for, fewer places: the work per row is the same."""
 
 
-def record(name: str, folder: Path) -> None:
-    """Ask the simulator for the case, and keep what it answers in an archive.
+def record(name: str, folder: Path, share: float = 1.0) -> None:
+    """Ask the simulator for the case, of that share of its places, and keep what it answers in an archive.
 
     In it, `answers.json` lists question and body of each answer in the order of asking, and whether the peer alone asks.
     """
@@ -75,7 +75,7 @@ def record(name: str, folder: Path) -> None:
     adapter = adapters.adapter(dataset.iso)
     archive = Archive(folder)
     asked = case.chunk.window.end + timedelta(days=case.age_days)
-    with Simulator(nodes=case.locations, now=lambda: asked) as simulator, ExitStack() as stack:
+    with Simulator(nodes=round(case.locations * share), now=lambda: asked) as simulator, ExitStack() as stack:
         settings = read_settings({"AURUM_HOME": str(folder / "home"), **simulator.env})
         ledger = stack.enter_context(closing(ledger_of(settings)))
         bases = settings.addresses(dataset.iso, adapter.bases)
@@ -96,6 +96,12 @@ def record(name: str, folder: Path) -> None:
                 fetch(adapter, other, replace(case.chunk, dataset=other.key), source, _MAX_BYTES)
     answers = [_told(each, beside=number >= rows_in) for number, (_, each) in enumerate(archive.exchanges())]
     (folder / "answers.json").write_text(json.dumps(answers))
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the answers that the engine asked for, as the archive holds them."""
+    answers = json.loads((folder / "answers.json").read_text())
+    return sum((folder / each["body"]).stat().st_size for each in answers if not each["beside"])
 
 
 def _told(exchange: Mapping[str, Any], *, beside: bool) -> dict[str, Any]:

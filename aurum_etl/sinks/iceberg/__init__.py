@@ -67,7 +67,7 @@ _COMMIT_ATTEMPTS = 10
 _OPEN_ATTEMPTS = 4
 _KEEP_SNAPSHOTS = "history.expire.min-snapshots-to-keep"
 
-_PROPERTIES = {
+PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
     # Bounds are cut to 16 characters by default, and then say nothing about a chunk key.
@@ -444,7 +444,7 @@ def _shorten_history(table: Table) -> None:
 
     What branches and tags name stays.
     """
-    keep = int(table.metadata.properties.get(_KEEP_SNAPSHOTS, _PROPERTIES[_KEEP_SNAPSHOTS]))
+    keep = int(table.metadata.properties.get(_KEEP_SNAPSHOTS, PROPERTIES[_KEEP_SNAPSHOTS]))
     snapshots = sorted(table.metadata.snapshots, key=lambda each: each.timestamp_ms)
     if len(snapshots) < 2 * keep:
         return
@@ -589,7 +589,7 @@ def _create(catalog: Catalog, name: str, contract: Contract) -> Table:
         for column in ("iso_location_id", contract.time)
     ]
     return catalog.create_table(
-        name, schema, partition_spec=PartitionSpec(*by), sort_order=SortOrder(*order), properties=_PROPERTIES
+        name, schema, partition_spec=PartitionSpec(*by), sort_order=SortOrder(*order), properties=PROPERTIES
     )
 
 
