@@ -418,24 +418,24 @@ def _declared(content: bytes, path: tuple[str, ...], report: Report, where: str)
     try:
         start = content[span.start : span.start + _FIRST_OBJECT_BYTES].decode("utf-8", "replace")
         first, _ = JSONDecoder().raw_decode(start)
-        nested = {outer: list(value) for outer, value in first.items() if isinstance(value, dict)}
-        flat = [name for name in first if name not in nested]
-        found = _columns([*flat, *(f"{outer}.{name}" for outer in nested for name in nested[outer])], report, where)
+        nested = {outer: value for outer, value in first.items() if isinstance(value, dict)}
+        columns = {name: pl.col(name) for name in first if name not in nested}
+        for outer, value in nested.items():
+            columns |= {f"{outer}.{name}": pl.col(outer).struct.field(name) for name in value}
+        found = _columns(list(columns), report, where)
     except (ValueError, RecursionError, SourceChanged):
         return None
-    kinds = {
-        published: pl.Float64() if found.types[name] is Published.NUMBER else pl.String()
-        for name, published in found.names.items()
-    }
-    fields: dict[str, pl.DataType] = {name: kinds[name] for name in flat if name in kinds}
-    for outer, names in nested.items():
-        inner = {name: kinds[f"{outer}.{name}"] for name in names if f"{outer}.{name}" in kinds}
+    numbers = {published for name, published in found.names.items() if found.types[name] is Published.NUMBER}
+    kinds = {name: pl.Float64() if name in numbers else pl.String() for name in columns if name in found.names.values()}
+    fields: dict[str, pl.DataType] = {name: kinds[name] for name in first if name in kinds}
+    for outer, value in nested.items():
+        inner = {name: kinds[f"{outer}.{name}"] for name in value if f"{outer}.{name}" in kinds}
         fields |= {outer: pl.Struct(inner)} if inner else {}
+    told = [columns[name].cast(kind if name in numbers else pl.Categorical).alias(name) for name, kind in kinds.items()]
 
     def read(piece: range) -> pl.DataFrame:
         objects = b"".join((b"[", memoryview(content)[piece.start : piece.stop], b"]"))
-        rows = _flat(pl.read_json(io.BytesIO(objects), schema=fields))
-        return rows.with_columns(pl.col(pl.String).cast(pl.Categorical))
+        return pl.read_json(io.BytesIO(objects), schema=fields).select(told)
 
     try:
         # Reading releases the interpreter lock.
@@ -484,9 +484,10 @@ def _pieces(content: bytes, span: range) -> Iterator[range]:
     Brackets and commas stand in texts and inside objects as well. But what ends there is no whole list of objects: where
     each of the pieces is one, all of them are the objects of the one list.
     """
+    size = len(span) // (1 + len(span) // _PIECE_BYTES)
     start = span.start
     while start < span.stop:
-        end = content.find(b"},{", start + _PIECE_BYTES, span.stop) + 1 or span.stop
+        end = content.find(b"},{", start + size, span.stop) + 1 or span.stop
         yield range(start, end)
         start = end + 1
 
