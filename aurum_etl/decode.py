@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from json import JSONDecoder
+from json import JSONDecoder, loads
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
@@ -45,7 +45,13 @@ _LOCAL_HEADER_BYTES = 30
 _WORTH_A_THREAD_BYTES = 1024 * 1024
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_FIRST_OBJECT_BYTES = 65_536
+_OPENING = re.compile(rb"\s*\[\s*(?=\{)")
+_CLOSING = re.compile(rb"\}\s*\]")
+_CLOSINGS = 8
+"""Behind the list that is read there may be others, but not many."""
+_FIRST_OBJECT_BYTES = _LAST_BYTES = 65_536
+_PIECE_BYTES = 1024 * 1024
+"""Of a long list of objects so much is read at once: what the parser makes of it stays in the cache of a processor."""
 _LOOKED_AT = 4096
 """How many bytes of what is no answer are looked at for its first words."""
 _LIMIT = "AURUM_RESPONSE_MAX_MB"
@@ -316,7 +322,7 @@ def _demand_columns(number: int, where: str) -> None:
 
 
 def records(frame: pl.DataFrame, report: Report, where: str) -> pa.RecordBatch:
-    """The same for rows that came in another form, such as json: columns of text, numbers or truth values.
+    """The same for rows that came in another form, such as json: columns of text, words, numbers or truth values.
 
     Raises: as `csv`.
     """
@@ -327,7 +333,8 @@ def records(frame: pl.DataFrame, report: Report, where: str) -> pa.RecordBatch:
         if found.types[name] is Published.NUMBER:
             columns.append(_number(column, where))
         else:
-            columns.append((column if column.dtype == pl.String else column.cast(pl.String)).cast(pl.Categorical))
+            words = column if column.dtype in (pl.String, pl.Categorical) else column.cast(pl.String)
+            columns.append(words.cast(pl.Categorical))
     return found.batch(pl.DataFrame(columns), where)
 
 
@@ -336,10 +343,8 @@ def json(content: bytes, where: str) -> Any:
 
     Raises: SourceUnavailable if it is cut short or html; SourceChanged if it is no json otherwise.
     """
-    import json as library
-
     try:
-        return library.loads(content)
+        return loads(content)
     except (ValueError, RecursionError) as error:
         raise _no_json(content, where, str(error)) from error
 
@@ -417,36 +422,84 @@ def _declared(content: bytes, path: tuple[str, ...], report: Report, where: str)
     To find types out takes as long as reading does, and what nobody reads need not be kept. The names are those of the
     first object, so that a missing column is not taken for an empty one.
     """
-    opening = re.compile(rb'"%s"\s*:\s*\[\s*(?=\{)' % re.escape(path[-1].encode())).search(content)
-    if opening is None:
+    span = _list_of_objects(content, path)
+    if span is None:
         return None
     try:
-        start = content[opening.end() : opening.end() + _FIRST_OBJECT_BYTES].decode("utf-8", "replace")
+        start = content[span.start : span.start + _FIRST_OBJECT_BYTES].decode("utf-8", "replace")
         first, _ = JSONDecoder().raw_decode(start)
-        nested = {outer: list(value) for outer, value in first.items() if isinstance(value, dict)}
-        flat = [name for name in first if name not in nested]
-        found = _columns([*flat, *(f"{outer}.{name}" for outer in nested for name in nested[outer])], report, where)
+        nested = {outer: value for outer, value in first.items() if isinstance(value, dict)}
+        columns = {name: pl.col(name) for name in first if name not in nested}
+        for outer, value in nested.items():
+            columns |= {f"{outer}.{name}": pl.col(outer).struct.field(name) for name in value}
+        found = _columns(list(columns), report, where)
     except (ValueError, RecursionError, SourceChanged):
         return None
-    kinds = {
-        published: pl.Float64() if found.types[name] is Published.NUMBER else pl.String()
-        for name, published in found.names.items()
-    }
-    fields: dict[str, pl.DataType] = {name: kinds[name] for name in flat if name in kinds}
-    for outer, names in nested.items():
-        inner = {name: kinds[f"{outer}.{name}"] for name in names if f"{outer}.{name}" in kinds}
+    numbers = {published for name, published in found.names.items() if found.types[name] is Published.NUMBER}
+    kinds = {name: pl.Float64() if name in numbers else pl.String() for name in columns if name in found.names.values()}
+    fields: dict[str, pl.DataType] = {name: kinds[name] for name in first if name in kinds}
+    for outer, value in nested.items():
+        inner = {name: kinds[f"{outer}.{name}"] for name in value if f"{outer}.{name}" in kinds}
         fields |= {outer: pl.Struct(inner)} if inner else {}
-    kind: pl.DataType = pl.List(pl.Struct(fields))
-    for name in reversed(path[1:]):
-        kind = pl.Struct({name: kind})
+    told = [columns[name].cast(kind if name in numbers else pl.Categorical).alias(name) for name, kind in kinds.items()]
+
+    def read(piece: range) -> pl.DataFrame:
+        objects = b"".join((b"[", memoryview(content)[piece.start : piece.stop], b"]"))
+        return pl.read_json(io.BytesIO(objects), schema=fields).select(told)
+
     try:
-        column = pl.read_json(io.BytesIO(content), schema={path[0]: kind}).get_column(path[0])
-        for name in path[1:]:
-            column = column.struct.field(name)
-        rows = column.explode().drop_nulls()
+        # Reading releases the interpreter lock.
+        with ThreadPoolExecutor(pl.thread_pool_size(), "json") as readers:
+            return pl.concat(readers.map(read, _pieces(content, span)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
         return None
-    return _flat(rows.struct.unnest()) if len(rows) else None
+
+
+def _list_of_objects(content: bytes, path: tuple[str, ...]) -> range | None:
+    """Where the objects of the list at that path stand, or of the list that is the whole document; None where that cannot be
+    told.
+
+    The rest is json if it is with a number in the place of the list, and the list stands at the path if that number does.
+    """
+    opening = _OPENING.match(content)
+    names = path if opening is None else ()
+    if opening is None:
+        named = re.compile(rb'"%s"\s*:%s' % (re.escape(path[-1].encode()), _OPENING.pattern))
+        opening = named.search(content, 0, _FIRST_OBJECT_BYTES)
+    if opening is None:
+        return None
+    before = content[: content.rindex(b"[", 0, opening.end())]
+    edge = max(opening.end(), len(content) - _LAST_BYTES)
+    for closing in list(_CLOSING.finditer(content, edge))[: -_CLOSINGS - 1 : -1]:
+        after = content[closing.end() :]
+        try:
+            found = [_at(names, loads(before + number + after)) for number in (b"1", b"2")]
+        except (ValueError, RecursionError):
+            continue
+        if found == [1, 2]:
+            return range(opening.end(), closing.start() + 1)
+    return None
+
+
+def _at(path: tuple[str, ...], document: Any) -> Any:
+    """What stands at the path; None where there is none."""
+    for name in path:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _pieces(content: bytes, span: range) -> Iterator[range]:
+    """The span in pieces, each between two objects.
+
+    Brackets and commas stand in texts and inside objects as well. But what ends there is no whole list of objects: where
+    each of the pieces is one, all of them are the objects of the one list.
+    """
+    size = len(span) // (1 + len(span) // _PIECE_BYTES)
+    start = span.start
+    while start < span.stop:
+        end = content.find(b"},{", start + size, span.stop) + 1 or span.stop
+        yield range(start, end)
+        start = end + 1
 
 
 def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataFrame:
