@@ -48,7 +48,7 @@ def decode(rows: str) -> Callable[[], int]:
     from aurum_etl.exports.avro import avro_schema
 
     messages = pl.Series("value", avro.encode(rows_of(rows), LMP, avro.header(1)))
-    return lambda: avro.decode(messages, avro_schema(LMP), LMP).table.num_rows
+    return lambda: avro.decode(messages, avro_schema(LMP), LMP).frame.height
 
 
 def fastavro_encode(rows: str) -> Callable[[], int]:

@@ -164,6 +164,12 @@ def make_ready(dsn: str, rows: str, ready: str) -> None:
         file.writelines(out)
 
 
+def empty_tables(dsn: str) -> None:
+    """Have the engine's tables there, with nothing in the one for prices."""
+    _opened(dsn).close()
+    _emptied(dsn, _FACT)
+
+
 def table_bytes(dsn: str) -> float:
     """What the fact table takes on disk: partitions, their indexes and all."""
     import psycopg

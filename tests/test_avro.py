@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aurum_etl.avro import decode, encode, header, schema_ids
+from aurum_etl.avro import _varints, decode, encode, header, schema_ids
 from aurum_etl.contracts import CONTRACTS, LMP, ColumnType
 from aurum_etl.exports.avro import avro_schema
+from aurum_etl.pipeline import to_arrow
 
 if TYPE_CHECKING:
     from aurum_etl.contracts import Contract
@@ -73,8 +74,15 @@ def test_messages_are_byte_for_byte_the_reference_encoders(contract: Contract, d
     assert encode(pieces, contract, HEADER).to_pylist() == expected
     assert encode(pieces.slice(cut), contract, HEADER).to_pylist() == expected[cut:]
     decoded = decode(series(expected), avro_schema(contract), contract)
-    assert decoded.table.equals(table)
+    assert to_arrow(decoded.frame, contract).equals(table)
     assert decoded.bad.is_empty()
+
+
+@given(numbers=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=40))
+def test_many_numbers_are_written_as_a_few_are(numbers: list[int]) -> None:
+    few = _varints(pa.array(numbers, pa.int64()))
+    many = _varints(pa.array([*numbers, *range(200)], pa.int64()))
+    assert many[: len(numbers)].equals(few)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -101,7 +109,9 @@ def test_damaged_messages_are_told_and_harm_no_other(data: st.DataObject) -> Non
     assert how in {"flip", "noise"} or bad == [hurt]
     others = [row for number, row in enumerate(table.to_pylist()) if number != hurt]
     found = [
-        row for number, row in zip(decoded.kept.arg_true(), decoded.table.to_pylist(), strict=True) if number != hurt
+        row
+        for number, row in zip(decoded.kept.arg_true(), to_arrow(decoded.frame, LMP).to_pylist(), strict=True)
+        if number != hurt
     ]
     assert found == others
     if not bad:
@@ -111,7 +121,7 @@ def test_damaged_messages_are_told_and_harm_no_other(data: st.DataObject) -> Non
         assert isinstance(read, dict)
         assert (
             read["iso_location_id"]
-            == decoded.table.to_pylist()[decoded.kept.arg_true().index_of(hurt) or 0]["iso_location_id"]
+            == to_arrow(decoded.frame, LMP).to_pylist()[decoded.kept.arg_true().index_of(hurt) or 0]["iso_location_id"]
         )
 
 
@@ -123,6 +133,32 @@ def example() -> pa.Table:
     )
     row |= {"iso_interval_minutes": 60, "operating_date": date(2026, 7, 14)}
     return pa.Table.from_pylist([row], LMP.arrow_schema)
+
+
+@pytest.mark.parametrize("name", LMP.names)
+@pytest.mark.parametrize("place", [0, 37, 99])
+def test_one_row_may_be_unlike_all_others(name: str, place: int) -> None:
+    """Rows that are alike are read together: what differs in one of them is neither lost nor told of the others."""
+    column = LMP.column(name)
+    many, other = {
+        ColumnType.STRING: ("CAISO", "ñ電" * 40),
+        ColumnType.INT16: (60, -(2**15)),
+        ColumnType.DOUBLE: (1.5, -0.0),
+        ColumnType.TIMESTAMP: (datetime(2026, 7, 14, 7, tzinfo=UTC), datetime(1969, 7, 20, 20, 17, tzinfo=UTC)),
+        ColumnType.DATE: (date(2026, 7, 14), date(9999, 12, 31)),
+    }[column.type]
+    row = {
+        each.name: {"string": "word", "int16": 5, "double": 2.5, "date32": date(2026, 7, 14)}.get(
+            each.type.value, datetime(2026, 7, 15, tzinfo=UTC)
+        )
+        for each in LMP.columns
+    }
+    for unlike in (other, None) if column.nullable else (other,):
+        given = [{**row, name: unlike if number == place else many} for number in range(100)]
+        table = pa.Table.from_pylist(given, LMP.arrow_schema)
+        decoded = decode(pl.Series(encode(table, LMP, HEADER)), avro_schema(LMP), LMP)
+        assert decoded.bad.is_empty()
+        assert to_arrow(decoded.frame, LMP).equals(table)
 
 
 def test_a_writer_may_know_more_and_less() -> None:
@@ -145,7 +181,7 @@ def test_a_writer_may_know_more_and_less() -> None:
     messages = [written(record, newer), written({**record, "raw": None, "text": None, "flag": False}, newer)]
     decoded = decode(series(messages), newer, LMP)
     (row,) = example().to_pylist()
-    assert decoded.table.to_pylist() == [{**row, "price_ghg": None}] * 2
+    assert to_arrow(decoded.frame, LMP).to_pylist() == [{**row, "price_ghg": None}] * 2
 
 
 @pytest.mark.parametrize(
@@ -184,7 +220,7 @@ def test_numbers_that_no_column_holds_make_a_message_bad() -> None:
     record = example().to_pylist()[0]
     messages = [written({**record, "iso_interval_minutes": minutes}, wider) for minutes in (5, 40_000, 60)]
     decoded = decode(series(messages), wider, LMP)
-    assert decoded.table["iso_interval_minutes"].to_pylist() == [5, 60]
+    assert decoded.frame["iso_interval_minutes"].to_list() == [5, 60]
     assert decoded.bad.rows() == [(1, "iso_interval_minutes is out of range")]
 
 

@@ -27,6 +27,7 @@ from aurum_etl.avro import encode, header
 from aurum_etl.cli import cli
 from aurum_etl.contracts import LMP
 from aurum_etl.drain import ERROR_TOPIC, drain, drain_into, reading
+from aurum_etl.drain.decoder import Decoder
 from aurum_etl.errors import Overtaken, SinkUnavailable, SpecError
 from aurum_etl.exports.avro import avro_schema
 from aurum_etl.receipt import Origin, Outcome
@@ -309,6 +310,28 @@ def test_a_store_that_comes_back_is_tried_again(world: World, monkeypatch: pytes
     world.put(scope(), "A", hour=1)
     with pytest.raises(SinkUnavailable, match="gone for good"):
         world.drain(MEMORY)
+
+
+def test_an_end_with_messages_behind_it_ends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of an empty topic may be heard together with the first rows of a chunk whose marker is still to come."""
+    monkeypatch.setattr(reading, "_MESSAGES_AT_ONCE", 10)
+    with reading.Reading(world.settings, world.topic, {}, Decoder(LMP, world.settings, avro=True)) as topic:
+        time.sleep(1)
+        world.put(scope(), "A")
+        wholes: list[reading.Whole] = []
+        while not wholes:
+            wholes += topic.step(lambda _: False)
+        assert [(each.lost, each.table(LMP).num_rows) for each in wholes] == [(0, 24)]
+        assert topic.undecodable() == []
+
+
+def test_what_is_committed_and_does_not_come_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PATIENCE_SECONDS", 1.0)
+    world.put(scope(), "A")
+    with reading.Reading(world.settings, world.topic, {}, Decoder(LMP, world.settings, avro=True)) as topic:
+        with pytest.raises(SinkUnavailable, match=r"nothing has come .* in partition 0 at \d+ of 1000000$"):
+            while not topic.is_through({0: 1_000_000, 1: 0}):
+                list(topic.step(lambda _: False))
 
 
 @pytest.mark.parametrize(("share", "outcome"), [(0.05, Outcome.FAILED), (0.9, Outcome.QUARANTINED)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 import pyarrow as pa
@@ -16,10 +17,8 @@ from aurum_etl.errors import SinkUnavailable, SpecError
 from aurum_etl.sinks.kafka.login import asked_of_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
-
-    from confluent_kafka import Message
 
     from aurum_etl.contracts import Contract
     from aurum_etl.settings import Settings
@@ -29,13 +28,21 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A message, and how many tombstones came before it in the same step and partition."""
+class Messages:
+    """Messages of one step, by column."""
 
-    partition: int
-    offset: int
-    segment: int
-    message: Message
+    partitions: list[int]
+    offsets: list[int]
+    segments: list[int]
+    """How many tombstones came before each, in the same partition."""
+    values: list[bytes]
+
+    @classmethod
+    def of(cls, partitions: list[int], offsets: list[int], segments: list[int], values: list[bytes | None]) -> Self:
+        """Those of them that have a value."""
+        has = [value is not None for value in values]
+        partitions, offsets, segments = (list(compress(each, has)) for each in (partitions, offsets, segments))
+        return cls(partitions, offsets, segments, [value for value in values if value is not None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +71,24 @@ class Decoder:
         self._schemas: dict[int, dict[str, Any] | str] = {}
         """The writer's schema, or why there is none, by id."""
 
-    def decode(self, found: Sequence[Found], refuse: Callable[[int, str], None]) -> Iterator[Rows]:
+    def decode(self, found: Messages, refuse: Callable[[int, str], None]) -> Iterator[Rows]:
         """The rows of the messages, apart by partition, segment, chunk and attempt."""
         if not self._avro:
             yield from self._batches(found, refuse)
             return
         messages = pl.DataFrame(
             {
-                "value": pl.Series([each.message.value() for each in found], dtype=pl.Binary),
-                "partition": pl.Series([each.partition for each in found], dtype=pl.Int32),
-                "segment": pl.Series([each.segment for each in found], dtype=pl.Int32),
-                "offset": pl.Series([each.offset for each in found], dtype=pl.Int64),
+                "value": pl.Series(pa.array(found.values, pa.large_binary())),
+                "partition": pl.Series(pa.array(found.partitions, pa.int32())),
+                "segment": pl.Series(pa.array(found.segments, pa.int32())),
+                "offset": pl.Series(pa.array(found.offsets, pa.int64())),
             }
         ).with_row_index("index")
         messages = messages.with_columns(schema=avro.schema_ids(messages.get_column("value")))
-        for group in messages.partition_by("schema", maintain_order=True):
+        for group in _apart(messages, "schema"):
             number = group.item(0, "schema")
             schema = "no header of a schema registry" if number is None else self._schema(number)
-            places = group.get_column("index").to_list()
+            places = group.get_column("index")
             try:
                 if isinstance(schema, str):
                     raise ValueError(schema)  # noqa: TRY004 - it tells why there is none
@@ -94,22 +101,22 @@ class Decoder:
             for index, reason in decoded.bad.iter_rows():
                 refuse(places[index], reason)
             where = group.select("partition", "segment", "offset").filter(decoded.kept)
-            rows = pl.concat([pl.DataFrame(decoded.table), where], how="horizontal")
-            for part in rows.partition_by("partition", "segment", "chunk_key", "ingested_at", maintain_order=True):
+            rows = pl.concat([decoded.frame, where], how="horizontal")
+            for part in _apart(rows, "partition", "segment", "chunk_key", "ingested_at"):
                 partition, segment, offset, *key = part.select(*where.columns, "chunk_key", "ingested_at").row(0)
                 table = part.drop(where.columns).to_arrow(compat_level=pl.CompatLevel.oldest())
                 table = table.cast(self._contract.arrow_schema)
                 yield Rows(partition, segment, (key[0], key[1]), offset, len(part), table)
 
-    def _batches(self, found: Sequence[Found], refuse: Callable[[int, str], None]) -> Iterator[Rows]:
-        for index, each in enumerate(found):
+    def _batches(self, found: Messages, refuse: Callable[[int, str], None]) -> Iterator[Rows]:
+        for index, value in enumerate(found.values):
             try:
-                table = _read(each.message.value() or b"", self._contract)
+                table = _read(value, self._contract)
             except (pa.ArrowException, OSError, ValueError, struct.error) as error:
                 refuse(index, f"not an Arrow stream of ours: {error!s:.300}")
                 continue
             key = table["chunk_key"][0].as_py(), table["ingested_at"][0].as_py()
-            yield Rows(each.partition, each.segment, key, each.offset, 1, table)
+            yield Rows(found.partitions[index], found.segments[index], key, found.offsets[index], 1, table)
 
     def _schema(self, number: int) -> dict[str, Any] | str:
         from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -123,6 +130,15 @@ class Decoder:
                     raise SinkUnavailable(f"kafka: schema {number} cannot be had: {error.error_message}") from error
                 self._schemas[number] = f"schema {number} is not in the registry"
         return self._schemas[number]
+
+
+def _apart(frame: pl.DataFrame, *names: str) -> list[pl.DataFrame]:
+    """The rows apart by these columns, in their order; by those alone that are not the same in all of them, as most are."""
+    if frame.is_empty():
+        return []
+    same = frame.select(pl.col(name).eq_missing(pl.col(name).first()).all() for name in names).row(0)
+    differing = [name for name, alike in zip(names, same, strict=True) if not alike]
+    return frame.partition_by(differing, maintain_order=True) if differing else [frame]
 
 
 def _record(text: str | None) -> dict[str, Any] | str:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.ipc
 
-from aurum_etl.drain.decoder import Found
+from aurum_etl.drain.decoder import Messages
 from aurum_etl.errors import SinkUnavailable
 from aurum_etl.redaction import redacted
 from aurum_etl.sinks.kafka.login import Login
 from aurum_etl.sinks.kafka.topics import SECONDS, Marker, explain, told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from confluent_kafka import Consumer
@@ -33,8 +35,10 @@ _POLL_SECONDS = 0.25
 _MEMORY_BYTES = 256 * 1024 * 1024
 """Rows of unfinished chunks beyond this wait on disk."""
 _PATIENCE_SECONDS = 60.0
+"""So long after one of its ends a chunk may lack others, since transactions end on all partitions within moments; and so long
+what is committed may not come.
+"""
 _NO_LEADER = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART"})
-"""So long after one of its ends a chunk may lack others: transactions end on all partitions within moments."""
 
 
 class Part:
@@ -118,6 +122,29 @@ class Undecodable:
     value: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A message without a value, with as many of them before it in the same step and partition as its segment tells."""
+
+    partition: int
+    offset: int
+    segment: int
+    headers: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What came at once."""
+
+    messages: Messages
+    """Those with a value."""
+    tombstones: list[Tombstone]
+    reached: dict[int, int]
+    """The offset behind the last message, by partition."""
+    ended: dict[int, int]
+    """Partitions of which everything that is committed was read, and how far that is."""
+
+
 class Reading:
     """The topic from some offsets on, as chunks."""
 
@@ -149,6 +176,8 @@ class Reading:
         """The offset to read next, by partition."""
         self.idle = False
         """Whether nothing came in the last step."""
+        self._waits_since: float | None = None
+        """When the first of the last steps began that brought neither messages nor an end, by this process's clock."""
         self._rows: dict[tuple[int, str, datetime], Part] = {}
         """Rows whose end was not met yet, by partition, chunk key and attempt."""
         self._waiting: dict[str, Whole] = {}
@@ -167,33 +196,22 @@ class Reading:
 
     def step(self, is_done: Callable[[str], bool]) -> Iterator[Whole]:
         """Read some messages; the chunks that became whole by them, but for those that are done."""
-        from confluent_kafka import KafkaError
-
         self._login.renew(self._consumer)
-        messages = self._consumer.consume(_MESSAGES_AT_ONCE, timeout=_POLL_SECONDS)
-        found: list[Found] = []
-        ended: list[tuple[int, int]] = []
-        segments: Counter[int] = Counter()
-        for message in messages:
-            error, partition, offset = message.error(), int(message.partition() or 0), int(message.offset() or 0)
-            if error is None:
-                found.append(Found(partition, offset, segments[partition], message))
-                # A tombstone may be a marker, which ends the rows before it.
-                segments[partition] += message.value() is None
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name
-                ended.append((partition, offset))
-            elif error.fatal() or not error.retriable():
-                raise SinkUnavailable(f"kafka: {self._topic} cannot be read: {explain(error)}")
-        self.idle = not found
-        rows = self._decode([each for each in found if each.message.value() is not None])
-        for each in found:
-            for part in rows.pop((each.partition, each.segment), ()):
-                self._rows.setdefault((each.partition, *part.key), Part(part.first)).add(part.table, part.messages)
-            self.offsets[each.partition] = each.offset + 1
-            if each.message.value() is None:
-                self._end(each, is_done)
-                yield from self._in_order()
-        for partition, offset in ended:
+        began = time.monotonic()
+        step = self._consumed()
+        self.idle = not step.reached
+        self._waits_since = None if step.reached or step.ended else self._waits_since or began
+        rows = self._decode(step.messages)
+        for tombstone in step.tombstones:
+            # Of what came behind it nothing is known yet: whoever asks for offsets meanwhile is told less than was read.
+            self._add(rows.pop((tombstone.partition, tombstone.segment), ()))
+            self.offsets[tombstone.partition] = tombstone.offset + 1
+            self._end(tombstone, is_done)
+            yield from self._in_order()
+        for behind in rows.values():
+            self._add(behind)
+        self.offsets.update(step.reached)
+        for partition, offset in step.ended.items():
             self.offsets[partition] = max(offset, self.offsets.get(partition, 0))
             self._give_up_endless(partition)
         if self.idle:
@@ -202,9 +220,21 @@ class Reading:
         self._bound_memory()
 
     def is_through(self, ends: Mapping[int, int]) -> bool:
-        """Whether everything before these offsets was read, and nothing is left whose end was not met."""
-        reached = all(self.offsets.get(partition, 0) >= end for partition, end in ends.items())
-        return reached and not self._waiting and not self._rows
+        """Whether everything before these offsets was read, and nothing is left whose end was not met.
+
+        Raises: SinkUnavailable if there is more, and none of it has come for as long as anybody waits.
+        """
+        lacking = {partition: end for partition, end in ends.items() if self.offsets.get(partition, 0) < end}
+        if lacking and self._waits_since and time.monotonic() - self._waits_since > _PATIENCE_SECONDS:
+            places = ", ".join(
+                f"{partition} at {self.offsets.get(partition, 0)} of {end}"
+                for partition, end in sorted(lacking.items())
+            )
+            raise SinkUnavailable(
+                f"kafka: {self._topic} was not read to its end: nothing has come for {_PATIENCE_SECONDS:.0f} seconds in "
+                f"partition {places}"
+            )
+        return not lacking and not self._waiting and not self._rows
 
     def undecodable(self) -> list[Undecodable]:
         """What was found since the last call."""
@@ -221,13 +251,53 @@ class Reading:
                 safe[partition] = min(safe[partition], whole.first(partition))
         return safe
 
-    def _decode(self, found: Sequence[Found]) -> dict[tuple[int, int], list[Rows]]:
+    def _consumed(self) -> _Step:
+        """What there is, by column; it waits a moment if there is nothing."""
+        from confluent_kafka import KafkaError
+
+        with _no_search_for_cycles():
+            found = self._consumer.consume(_MESSAGES_AT_ONCE, timeout=_POLL_SECONDS)
+            ends: list[tuple[int, int]] = []
+            for message in found:
+                if (error := message.error()) is None:
+                    continue
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name
+                    ends.append((int(message.partition() or 0), int(message.offset() or 0)))
+                elif error.fatal() or not error.retriable():
+                    raise SinkUnavailable(f"kafka: {self._topic} cannot be read: {explain(error)}")
+            found = [message for message in found if message.error() is None]
+            partitions = [message.partition() or 0 for message in found]
+            offsets = [message.offset() or 0 for message in found]
+            values = [message.value() for message in found]
+            reached = {partition: offset + 1 for partition, offset in zip(partitions, offsets, strict=True)}
+            tombstones: list[Tombstone] = []
+            segments = [0] * len(found)
+            if None in values:
+                counts: Counter[int] = Counter()
+                for index, (partition, value) in enumerate(zip(partitions, values, strict=True)):
+                    segments[index] = counts[partition]
+                    if value is None:
+                        # It may be a marker, which ends the rows before it.
+                        headers = found[index].headers()
+                        tombstones.append(Tombstone(partition, offsets[index], counts[partition], headers))
+                        counts[partition] += 1
+            kept = Messages.of(partitions, offsets, segments, values)
+        # Behind an end there may be more by now.
+        ended = {partition: offset for partition, offset in ends if offset >= reached.get(partition, 0)}
+        return _Step(kept, tombstones, reached, ended)
+
+    def _add(self, rows: Iterable[Rows]) -> None:
+        for part in rows:
+            self._rows.setdefault((part.partition, *part.key), Part(part.first)).add(part.table, part.messages)
+
+    def _decode(self, found: Messages) -> dict[tuple[int, int], list[Rows]]:
         """The rows of all partitions, decoded together, by partition and segment."""
 
         def refuse(index: int, reason: str) -> None:
-            each = found[index]
             self._undecodable.append(
-                Undecodable(self._topic, each.partition, each.offset, redacted(reason), each.message.value())
+                Undecodable(
+                    self._topic, found.partitions[index], found.offsets[index], redacted(reason), found.values[index]
+                )
             )
 
         decoded: defaultdict[tuple[int, int], list[Rows]] = defaultdict(list)
@@ -243,10 +313,10 @@ class Reading:
         while self._order and self._waiting[self._order[0]].is_whole:
             yield self._waiting.pop(self._order.popleft())
 
-    def _end(self, found: Found, is_done: Callable[[str], bool]) -> None:
+    def _end(self, found: Tombstone, is_done: Callable[[str], bool]) -> None:
         """Note that a chunk has ended in this partition."""
         try:
-            marker = Marker.parse(found.message.headers())
+            marker = Marker.parse(found.headers)
         except ValueError as error:
             self._undecodable.append(
                 Undecodable(self._topic, found.partition, found.offset, redacted(str(error)), None)
@@ -288,6 +358,20 @@ class Reading:
         if sum(part.bytes for part in parts) > _MEMORY_BYTES:
             for part in parts:
                 part.spill(Path(self._folder.name))
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """The collector rests: a message is in no cycle, and every few thousand of them would have it look at all that there
+    is, which took longer than reading them.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def ends_of(settings: Settings, topic: str) -> dict[int, int]:

@@ -19,7 +19,7 @@ from aurum_etl import avro
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
 from aurum_etl.contracts import LMP
-from aurum_etl.drain.decoder import Decoder, Found, _record
+from aurum_etl.drain.decoder import Decoder, Messages, _record
 from aurum_etl.exports.avro import avro_schema
 from aurum_etl.receipt import Outcome
 from aurum_etl.settings import read_settings
@@ -119,19 +119,10 @@ SCHEMAS: list[object] = [
 ]
 
 
-class Message:
-    """What a consumer would hand over."""
-
-    def __init__(self, value: bytes | None) -> None:
-        self._value = value
-
-    def value(self) -> bytes | None:
-        return self._value
-
-
-def refused(decoder: Decoder, *values: bytes | None) -> list[str]:
+def refused(decoder: Decoder, *values: bytes) -> list[str]:
     """Why each of the messages is none; those that are one bring an empty word."""
-    found = [Found(0, place, 0, Message(value)) for place, value in enumerate(values)]  # type: ignore[arg-type]
+    numbers, zeros = list(range(len(values))), [0] * len(values)
+    found = Messages(zeros, numbers, zeros, list(values))
     reasons = dict.fromkeys(range(len(values)), "")
     taken = sum(each.messages for each in decoder.decode(found, lambda place, reason: reasons.update({place: reason})))
     assert taken == sum(not reason for reason in reasons.values())

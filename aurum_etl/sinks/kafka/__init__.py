@@ -238,6 +238,8 @@ class KafkaSink:
             "batch.num.messages": 20_000,
             "queue.buffering.max.messages": _WAITING_MESSAGES * 2,
             "queue.buffering.max.kbytes": 1_048_576,
+            # What was not delivered is told by the commit; what was is let go of at once, and not when somebody asks.
+            "delivery.report.only.error": True,
         }
         producer, _ = Login(self._settings).introduced(
             lambda brokers: Producer({**brokers, **options}),
@@ -307,52 +309,27 @@ def _produce_records(
 ) -> dict[int, int]:
     """One message per row, some rows at a time. Messages by partition.
 
-    The client sends on threads of its own while the next rows are encoded; encoding on yet another one was slower.
+    The library sends on threads of its own while the next rows are encoded.
     """
+    from aurum_etl.avro import encode
+    from aurum_etl.sinks.kafka.librdkafka import Outbox
+
     counts: Counter[int] = Counter()
-    for start in range(0, table.num_rows, _ROWS_AT_ONCE):
-        batches = _messages(table.slice(start, _ROWS_AT_ONCE), contract, prefix, partitions)
-        for partition, batch in batches.items():
-            counts[partition] += len(batch)
-            _produce(producer, topic, partition, batch)
+    with Outbox.of(producer, topic, _WAITING_MESSAGES) as outbox:
+        for start in range(0, table.num_rows, _ROWS_AT_ONCE):
+            rows = table.slice(start, _ROWS_AT_ONCE)
+            keys = rows[contract.message_key].combine_chunks()
+            counts += outbox.put(keys, encode(rows, contract, prefix), _places(keys, partitions))
     return dict(counts)
 
 
-def _messages(rows: pa.Table, contract: Contract, prefix: bytes, partitions: int) -> dict[int, list[dict[str, Any]]]:
-    """The rows as the client takes them, by partition."""
-    import polars as pl
+def _places(keys: pa.Array[Any], partitions: int) -> pa.Array[Any]:
+    """The partition of each key; equal keys are in one, so that their messages stay in order."""
+    import pyarrow as pa
 
-    from aurum_etl.avro import encode
-
-    frame = pl.DataFrame({"key": rows[contract.message_key], "value": encode(rows, contract, prefix)})
-    keys = frame.get_column("key").unique()
-    places = pl.Series([zlib.crc32(key.encode()) % partitions for key in keys.to_list()], dtype=pl.Int32)
-    placed = frame.with_columns(place=pl.col("key").replace_strict(keys, places))
-    # The client takes Python objects and nothing else: this is the one place where a row becomes one.
-    return {
-        part.item(0, "place"): [
-            {"key": key, "value": value}
-            for key, value in zip(part.get_column("key").to_list(), part.get_column("value").to_list(), strict=True)
-        ]
-        for part in placed.partition_by("place", maintain_order=True)
-    }
-
-
-def _produce(producer: Producer, topic: str, partition: int, batch: list[dict[str, Any]]) -> None:
-    """Hand the messages over; waits where too many are on their way."""
-    from confluent_kafka import KafkaException
-
-    while len(producer) > _WAITING_MESSAGES:
-        producer.poll(0.05)
-    while batch:
-        if producer.produce_batch(topic, batch, partition) == len(batch):
-            return
-        refused = [message for message in batch if "_error" in message]
-        for message in refused:
-            if (error := message.pop("_error")).name() != "_QUEUE_FULL":
-                raise KafkaException(error)
-        batch = refused
-        producer.poll(0.1)
+    distinct = keys.dictionary_encode()
+    places = pa.array([zlib.crc32(key.as_py().encode()) % partitions for key in distinct.dictionary], pa.int32())
+    return places.take(distinct.indices)
 
 
 def _produce_batches(producer: Producer, topic: str, table: pa.Table, scope: Scope, partitions: int) -> dict[int, int]:

@@ -17,6 +17,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aurum_etl.avro.alike import read_alike
+from aurum_etl.avro.wire import GROUP_BITS, HEADER_BYTES, INT_LIMIT, SLACK, name_of
 from aurum_etl.contracts import ColumnType
 
 if TYPE_CHECKING:
@@ -24,15 +26,11 @@ if TYPE_CHECKING:
 
     from aurum_etl.contracts import Column, Contract
 
-HEADER_BYTES = 5
 _NULL, _VALUE = b"\x00", b"\x02"
 """The branches of a union of null and a type."""
-_GROUP_BITS = 7
 _LONGEST_VARINT = 10
 _SHORT = 1024
-_SLACK = b"\x00" * 16
-"""Put behind every message, so that looking at the next bytes never reaches beyond."""
-_INT_LIMIT = 2**31
+_FEW = 128
 
 
 def header(schema_id: int) -> bytes:
@@ -87,6 +85,9 @@ def _encoded(values: pa.Array[Any], kind: ColumnType) -> Iterator[bytes | pa.Arr
         # An Avro double is the eight bytes that Arrow has in its buffer.
         yield _octets(values)
         return
+    if values.null_count == 0 and values[0].equals(values[-1]) and pc.all(pc.equal(values, values[0])).as_py():
+        # Most columns of a chunk are one word; to count words would take five times as long.
+        values = values.slice(0, 1)
     if kind is not ColumnType.STRING:
         integers = {ColumnType.TIMESTAMP: pa.int64(), ColumnType.DATE: pa.int32(), ColumnType.INT16: pa.int16()}
         values = values.view(integers[kind]).cast(pa.int64())
@@ -116,6 +117,8 @@ def _short_lengths() -> pa.Array[Any]:
 
 def _varints(values: pa.Array[Any]) -> pa.Array[Any]:
     """Whole numbers of 64 bits in Avro's variable length: seven bits a byte, lowest first, small magnitudes short."""
+    if len(values) <= _FEW:
+        return pa.array([_varint(each.as_py()) for each in values], pa.binary())
     zigzag, packed = _varint_expressions()
     built = pl.Series("value", values).to_frame().select(zigzag).select(packed)
     halves = [_octets(built.get_column(name).to_arrow()) for name in ("low", "high")]
@@ -124,14 +127,24 @@ def _varints(values: pa.Array[Any]) -> pa.Array[Any]:
     return cut.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary())
 
 
+def _varint(value: int) -> bytes:
+    """One of them; of a few, each for itself is faster than all together."""
+    code, octets = (value << 1) ^ (value >> 63), bytearray()
+    while code >= 1 << GROUP_BITS:
+        octets.append(code & 127 | 128)
+        code >>= GROUP_BITS
+    octets.append(code)
+    return bytes(octets)
+
+
 @functools.cache
 def _varint_expressions() -> tuple[pl.Expr, list[pl.Expr]]:
     """From `value` to its `code`, and from that to `low` and `high`, sixteen bytes of which the first `width` count."""
     value, code = pl.col("value"), pl.col("code")
     # Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3; written so that the smallest number does not overflow.
     magnitude = pl.when(value < 0).then(-(value + 1)).otherwise(value).cast(pl.UInt64)
-    sevens = [(code // 2 ** (_GROUP_BITS * place)) % 128 for place in range(_LONGEST_VARINT)]
-    follows = [(code >= 2 ** (_GROUP_BITS * (place + 1))).cast(pl.UInt64) for place in range(_LONGEST_VARINT - 1)]
+    sevens = [(code // 2 ** (GROUP_BITS * place)) % 128 for place in range(_LONGEST_VARINT)]
+    follows = [(code >= 2 ** (GROUP_BITS * (place + 1))).cast(pl.UInt64) for place in range(_LONGEST_VARINT - 1)]
     octets = [seven + follow * 128 for seven, follow in zip(sevens, [*follows, pl.lit(0, pl.UInt64)], strict=True)]
     return (magnitude * 2 + (value < 0).cast(pl.UInt64)).alias("code"), [
         (pl.sum_horizontal(follows) + 1).alias("width"),
@@ -151,7 +164,7 @@ def _octets(numbers: pa.Array[Any]) -> pa.Array[Any]:
 class Decoded:
     """What came of messages."""
 
-    table: pa.Table
+    frame: pl.DataFrame
     """The records that could be read, in the order of the messages, as the contract has them."""
     kept: pl.Series
     """Which messages those are."""
@@ -176,24 +189,25 @@ def decode(messages: pl.Series, writer: Mapping[str, Any], contract: Contract) -
     """
     if messages.is_empty():
         nothing = pl.DataFrame(schema={"index": pl.UInt32, "reason": pl.String})
-        return Decoded(contract.arrow_schema.empty_table(), pl.Series("fine", [], pl.Boolean), nothing)
+        return Decoded(pl.DataFrame(schema=contract.polars_schema), pl.Series("fine", [], pl.Boolean), nothing)
     reader = _Reader(messages)
     wanted = {column.name: column for column in contract.columns}
     found: dict[str, pl.Series] = {}
+    alike = reader.alike(writer["fields"])
     for field in writer["fields"]:
         column = wanted.get(field["name"])
-        values = reader.read(field["type"], field["name"])
+        values = reader.read(field["type"], field["name"]) if alike is None else alike.get_column(field["name"])
         if column is not None:
             found[column.name] = _fitting(values, column, field["type"], reader)
-    reader.end()
+    if alike is None:
+        reader.end()
     for name, column in wanted.items():
         if name not in found:
             if not column.nullable:
                 raise ValueError(f"the writer's schema has no field {name}")
             found[name] = pl.Series(name, [None], contract.polars_schema[name]).extend_constant(None, len(messages) - 1)
     frame = pl.DataFrame({name: found[name].cast(kind) for name, kind in contract.polars_schema.items()})
-    table = frame.filter(reader.fine).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(contract.arrow_schema)
-    return Decoded(table, reader.fine, reader.bad())
+    return Decoded(frame if reader.fine.all() else frame.filter(reader.fine), reader.fine, reader.bad())
 
 
 _FITS = {
@@ -208,7 +222,7 @@ _FITS = {
 def _fitting(values: pl.Series, column: Column, kind: object, reader: _Reader) -> pl.Series:
     """The values as the column takes them; what does not fit is no record of the contract."""
     branches = kind if isinstance(kind, list) else [kind]
-    names = {_name(branch) for branch in branches} - {"null"}
+    names = {name_of(branch) for branch in branches} - {"null"}
     if not names <= _FITS[column.type]:
         raise ValueError(f"field {column.name} is {', '.join(sorted(names))} and cannot be {column.type}")
     if column.type is ColumnType.INT16:
@@ -217,10 +231,6 @@ def _fitting(values: pl.Series, column: Column, kind: object, reader: _Reader) -
     if not column.nullable:
         reader.demand(values.is_not_null(), f"{column.name} is null")
     return values
-
-
-def _name(kind: object) -> str:
-    return str(kind["type"]) if isinstance(kind, dict) else str(kind)
 
 
 def _text(values: pl.Series) -> pl.Series:
@@ -246,7 +256,7 @@ def _span(message: bytes, at: int) -> int | None:
     """Bytes of the string that begins there, its length included; None if it is none."""
     end = _varint_end(message, at)
     octets = message[at:end]
-    code = sum((octet & 127) << (_GROUP_BITS * place) for place, octet in enumerate(octets))
+    code = sum((octet & 127) << (GROUP_BITS * place) for place, octet in enumerate(octets))
     length = code >> 1
     return None if code & 1 or end + length > len(message) else end - at + length
 
@@ -255,9 +265,9 @@ class _Reader:
     """Positions in messages, moving on field by field; a message found to be none stands still and counts no more."""
 
     def __init__(self, messages: pl.Series) -> None:
-        padded = _joined(messages.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary()), _SLACK)
+        padded = _joined(messages.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.binary()), SLACK)
         self._frame = pl.DataFrame({"message": padded}).with_columns(
-            size=pl.col("message").bin.size().cast(pl.Int64) - len(_SLACK), at=pl.lit(HEADER_BYTES, pl.Int64)
+            size=pl.col("message").bin.size().cast(pl.Int64) - len(SLACK), at=pl.lit(HEADER_BYTES, pl.Int64)
         )
         self._reasons = pl.Series("reason", [None], pl.String).extend_constant(None, len(messages) - 1)
         self.fine = pl.Series("fine", [True]).extend_constant(True, len(messages) - 1)
@@ -270,6 +280,10 @@ class _Reader:
             self._reasons = self._reasons.zip_with(~broken, pl.Series([reason]))
             self.fine = self.fine & ~broken
             self._frame = self._frame.with_columns(at=pl.when(broken).then(0).otherwise("at"))
+
+    def alike(self, fields: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
+        """All fields at once, if the records are alike."""
+        return read_alike(self._frame, fields)
 
     def read(self, kind: Any, name: str) -> pl.Series:
         """The field's values; null where it is null, or the message was given up."""
@@ -292,9 +306,9 @@ class _Reader:
             "fixed": lambda: self._bytes(self._filled(int(kind["size"])), name),
             "enum": lambda: self._enum(kind["symbols"], name),
         }
-        read = known.get(_name(kind))
+        read = known.get(name_of(kind))
         if read is None:
-            raise ValueError(f"field {name} is of type {_name(kind)}, which no column can hold")
+            raise ValueError(f"field {name} is of type {name_of(kind)}, which no column can hold")
         return read()
 
     def _filled(self, value: int | None) -> pl.Series:
@@ -307,7 +321,7 @@ class _Reader:
 
     def _int(self, name: str) -> pl.Series:
         values = self._varint(name)
-        self.demand(values.is_between(-_INT_LIMIT, _INT_LIMIT - 1), f"{name} is no int")
+        self.demand(values.is_between(-INT_LIMIT, INT_LIMIT - 1), f"{name} is no int")
         return values.cast(pl.Int32, strict=False)
 
     def _string(self, name: str) -> pl.Series:
@@ -317,11 +331,11 @@ class _Reader:
 
     def _constant(self, kind: Any, name: str) -> pl.Series | None:
         """The values, if all messages have the same bytes here, as most columns of a chunk do: then one is read for all."""
-        if not self.fine.all() or _name(kind) not in ("string", "long", "int"):
+        if not self.fine.all() or name_of(kind) not in ("string", "long", "int"):
             return None
         places = self._frame.select("message", "at")
         (first, at), (last, last_at) = places.row(0), places.row(-1)
-        span = _span(first, at) if _name(kind) == "string" else _varint_end(first, at) - at
+        span = _span(first, at) if name_of(kind) == "string" else _varint_end(first, at) - at
         found = first[at : at + (span or 0)]
         if span is None or found != last[last_at : last_at + span]:
             return None
@@ -408,7 +422,7 @@ class _Reader:
             overflows = more & (octet > 1) if place == _LONGEST_VARINT - 1 else None
             if overflows is not None:
                 self.demand(~overflows, f"{name} is longer than a number may be")
-            code = code + ((octet & 127) * 2 ** (_GROUP_BITS * place) if place < 9 else (octet & 1) * 2**63).zip_with(
+            code = code + ((octet & 127) * 2 ** (GROUP_BITS * place) if place < 9 else (octet & 1) * 2**63).zip_with(
                 more, pl.Series([0], dtype=pl.UInt64)
             )
             width = width + more.cast(pl.Int64)
