@@ -35,11 +35,9 @@ def key_is_unique(key: Sequence[str]) -> Check:
     def holds() -> pl.Expr:
         import polars as pl
 
-        def differs(step: int) -> pl.Expr:
-            return pl.any_horizontal(pl.col(column).ne_missing(pl.col(column).shift(step)) for column in key)
-
-        row, rows = pl.int_range(pl.len()), pl.len()
-        return ((row == 0) | differs(1)) & ((row == rows - 1) | differs(-1))
+        differs = pl.any_horizontal(pl.col(column).ne_missing(pl.col(column).shift(1)) for column in key)
+        differs |= pl.int_range(pl.len()) == 0
+        return differs & differs.shift(-1, fill_value=True)
 
     return Check("key_is_unique", key[-1], holds)
 

@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from json import JSONDecoder
+from json import JSONDecoder, loads
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
@@ -42,9 +42,16 @@ _ZIP_MAGIC = b"PK"
 _NO_ROW = re.compile(rb"(?m)^[ \t,]*(?:\r?\n|\Z)")
 _GZIP_MAGIC = b"\x1f\x8b"
 _LOCAL_HEADER_BYTES = 30
+_WORTH_A_THREAD_BYTES = 1024 * 1024
 _INFLATE_ERRORS: Any = (isal_zlib.IsalError, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_FIRST_OBJECT_BYTES = 65_536
+_OPENING = re.compile(rb"\s*\[\s*(?=\{)")
+_CLOSING = re.compile(rb"\}\s*\]")
+_CLOSINGS = 8
+"""Behind the list that is read there may be others, but not many."""
+_FIRST_OBJECT_BYTES = _LAST_BYTES = 65_536
+_PIECE_BYTES = 1024 * 1024
+"""Of a long list of objects so much is read at once: what the parser makes of it stays in the cache of a processor."""
 _LOOKED_AT = 4096
 """How many bytes of what is no answer are looked at for its first words."""
 _LIMIT = "AURUM_RESPONSE_MAX_MB"
@@ -80,6 +87,10 @@ def members(path: Path, where: str, max_bytes: int) -> Iterator[Member]:
         if file.read(2) != _ZIP_MAGIC:
             raise SourceUnavailable(f"{where}: expected a zip, got {_excerpt(path)}")
         infos = _listed(file, where, max_bytes)
+        if max(info.file_size for info in infos) < _WORTH_A_THREAD_BYTES:
+            for info in infos:
+                yield _inflate(file, info, where)
+            return
         # Inflating releases the interpreter lock, so one thread ahead keeps a second core busy while the first
         # parses; one member ahead and no more keeps memory flat.
         with ThreadPoolExecutor(1, "inflate") as ahead:
@@ -154,7 +165,8 @@ def _demand_honest(infos: Sequence[zipfile.ZipInfo], size: int, where: str) -> N
         end, before = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size, info.filename
         if end > size:
             raise SourceUnavailable(f"{where}: member {_named(before)} is damaged: it is longer than the whole zip")
-        _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(before)}")
+        if info.file_size > _HARMLESS_BYTES:
+            _demand_likely(info.compress_size, info.file_size, f"{where}: member {_named(before)}")
 
 
 def _demand_likely(packed: int, inflated: int, what: str) -> None:
@@ -227,15 +239,18 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
 
     The member is inflated in one call by ISA-L, about twice as fast as the standard library's reader.
     """
-    damaged = f"{where}: member {_named(info.filename)} is damaged"
+
+    def damaged(how: str) -> SourceUnavailable:
+        return SourceUnavailable(f"{where}: member {_named(info.filename)} is damaged: {how}")
+
     if info.flag_bits & 0x1:
         raise SourceChanged(f"{where}: member {_named(info.filename)} is encrypted")
     if info.header_offset < 0:
-        raise SourceUnavailable(f"{damaged}: bytes are missing in front of it")
+        raise damaged("bytes are missing in front of it")
     file.seek(info.header_offset)
     header = file.read(_LOCAL_HEADER_BYTES)
     if len(header) < _LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
-        raise SourceUnavailable(f"{damaged}: no header at byte {info.header_offset}")
+        raise damaged(f"no header at byte {info.header_offset}")
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
     file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
     packed = file.read(info.compress_size)
@@ -247,37 +262,38 @@ def _inflate(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> Member:
             inflater = isal_zlib.decompressobj(wbits=-15)
             content = inflater.decompress(packed, info.file_size + 1)
         except _INFLATE_ERRORS as error:
-            raise SourceUnavailable(f"{damaged}: {error}") from error
+            raise damaged(str(error)) from error
     else:
         raise SourceChanged(f"{where}: member {_named(info.filename)} is compressed by method {info.compress_type}")
     if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
-        raise SourceUnavailable(f"{damaged}: its checksum or size is not what the zip says")
+        raise damaged("its checksum or size is not what the zip says")
     return Member(info.filename, content)
 
 
-def csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
-    """The columns of a csv that the report has, typed, under the names they were published with.
+def csv(content: bytes, report: Report, where: str, header: Sequence[str] | None = None) -> pa.RecordBatch:
+    """The columns of a csv that the report has, typed, under the names they were published with, or those of `header`, which
+    then are read in the place of its first line.
 
     Shape:  one row per line after the header; words as dictionaries, numbers as doubles, instants as UTC microseconds.
     Raises: SourceChanged if a column is missing, a number or an instant is none, a word is empty, or a line is cut.
     """
     content = content.removeprefix(BYTE_ORDER_MARK)
     try:
-        return _csv(content, report, where)
+        return _csv(content, report, where, header)
     except SourceChanged:
         # Lines of nothing, or of commas alone, are no rows, and read as rows they lack a word. To look for them first
         # would take a third of the time that reading takes, and hardly a file has any.
         without = _NO_ROW.sub(b"", content)
         if len(without) == len(content):
             raise
-    return _csv(without, report, where)
+    return _csv(without, report, where, header)
 
 
-def _csv(content: bytes, report: Report, where: str) -> pa.RecordBatch:
+def _csv(content: bytes, report: Report, where: str, header: Sequence[str] | None) -> pa.RecordBatch:
     # Slices of a few bytes only: a copy of a member would cost as much as a tenth of its parsing.
     header_line = content[: content.find(b"\n") + 1] or content
     _demand_columns(header_line.count(b",") + 1, where)
-    header = names_of(header_line)
+    header = header or names_of(header_line)
     found = _columns(header, report, where)
     _check_last_line(content, len(header), where)
     # By position, so that blanks around a name, or a name that stands twice, do no harm.
@@ -306,7 +322,7 @@ def _demand_columns(number: int, where: str) -> None:
 
 
 def records(frame: pl.DataFrame, report: Report, where: str) -> pa.RecordBatch:
-    """The same for rows that came in another form, such as json: columns of text, numbers or truth values.
+    """The same for rows that came in another form, such as json: columns of text, words, numbers or truth values.
 
     Raises: as `csv`.
     """
@@ -317,7 +333,8 @@ def records(frame: pl.DataFrame, report: Report, where: str) -> pa.RecordBatch:
         if found.types[name] is Published.NUMBER:
             columns.append(_number(column, where))
         else:
-            columns.append((column if column.dtype == pl.String else column.cast(pl.String)).cast(pl.Categorical))
+            words = column if column.dtype in (pl.String, pl.Categorical) else column.cast(pl.String)
+            columns.append(words.cast(pl.Categorical))
     return found.batch(pl.DataFrame(columns), where)
 
 
@@ -326,10 +343,8 @@ def json(content: bytes, where: str) -> Any:
 
     Raises: SourceUnavailable if it is cut short or html; SourceChanged if it is no json otherwise.
     """
-    import json as library
-
     try:
-        return library.loads(content)
+        return loads(content)
     except (ValueError, RecursionError) as error:
         raise _no_json(content, where, str(error)) from error
 
@@ -407,36 +422,84 @@ def _declared(content: bytes, path: tuple[str, ...], report: Report, where: str)
     To find types out takes as long as reading does, and what nobody reads need not be kept. The names are those of the
     first object, so that a missing column is not taken for an empty one.
     """
-    opening = re.compile(rb'"%s"\s*:\s*\[\s*(?=\{)' % re.escape(path[-1].encode())).search(content)
-    if opening is None:
+    span = _list_of_objects(content, path)
+    if span is None:
         return None
     try:
-        start = content[opening.end() : opening.end() + _FIRST_OBJECT_BYTES].decode("utf-8", "replace")
+        start = content[span.start : span.start + _FIRST_OBJECT_BYTES].decode("utf-8", "replace")
         first, _ = JSONDecoder().raw_decode(start)
-        nested = {outer: list(value) for outer, value in first.items() if isinstance(value, dict)}
-        flat = [name for name in first if name not in nested]
-        found = _columns([*flat, *(f"{outer}.{name}" for outer in nested for name in nested[outer])], report, where)
+        nested = {outer: value for outer, value in first.items() if isinstance(value, dict)}
+        columns = {name: pl.col(name) for name in first if name not in nested}
+        for outer, value in nested.items():
+            columns |= {f"{outer}.{name}": pl.col(outer).struct.field(name) for name in value}
+        found = _columns(list(columns), report, where)
     except (ValueError, RecursionError, SourceChanged):
         return None
-    kinds = {
-        published: pl.Float64() if found.types[name] is Published.NUMBER else pl.String()
-        for name, published in found.names.items()
-    }
-    fields: dict[str, pl.DataType] = {name: kinds[name] for name in flat if name in kinds}
-    for outer, names in nested.items():
-        inner = {name: kinds[f"{outer}.{name}"] for name in names if f"{outer}.{name}" in kinds}
+    numbers = {published for name, published in found.names.items() if found.types[name] is Published.NUMBER}
+    kinds = {name: pl.Float64() if name in numbers else pl.String() for name in columns if name in found.names.values()}
+    fields: dict[str, pl.DataType] = {name: kinds[name] for name in first if name in kinds}
+    for outer, value in nested.items():
+        inner = {name: kinds[f"{outer}.{name}"] for name in value if f"{outer}.{name}" in kinds}
         fields |= {outer: pl.Struct(inner)} if inner else {}
-    kind: pl.DataType = pl.List(pl.Struct(fields))
-    for name in reversed(path[1:]):
-        kind = pl.Struct({name: kind})
+    told = [columns[name].cast(kind if name in numbers else pl.Categorical).alias(name) for name, kind in kinds.items()]
+
+    def read(piece: range) -> pl.DataFrame:
+        objects = b"".join((b"[", memoryview(content)[piece.start : piece.stop], b"]"))
+        return pl.read_json(io.BytesIO(objects), schema=fields).select(told)
+
     try:
-        column = pl.read_json(io.BytesIO(content), schema={path[0]: kind}).get_column(path[0])
-        for name in path[1:]:
-            column = column.struct.field(name)
-        rows = column.explode().drop_nulls()
+        # Reading releases the interpreter lock.
+        with ThreadPoolExecutor(pl.thread_pool_size(), "json") as readers:
+            return pl.concat(readers.map(read, _pieces(content, span)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
         return None
-    return _flat(rows.struct.unnest()) if len(rows) else None
+
+
+def _list_of_objects(content: bytes, path: tuple[str, ...]) -> range | None:
+    """Where the objects of the list at that path stand, or of the list that is the whole document; None where that cannot be
+    told.
+
+    The rest is json if it is with a number in the place of the list, and the list stands at the path if that number does.
+    """
+    opening = _OPENING.match(content)
+    names = path if opening is None else ()
+    if opening is None:
+        named = re.compile(rb'"%s"\s*:%s' % (re.escape(path[-1].encode()), _OPENING.pattern))
+        opening = named.search(content, 0, _FIRST_OBJECT_BYTES)
+    if opening is None:
+        return None
+    before = content[: content.rindex(b"[", 0, opening.end())]
+    edge = max(opening.end(), len(content) - _LAST_BYTES)
+    for closing in list(_CLOSING.finditer(content, edge))[: -_CLOSINGS - 1 : -1]:
+        after = content[closing.end() :]
+        try:
+            found = [_at(names, loads(before + number + after)) for number in (b"1", b"2")]
+        except (ValueError, RecursionError):
+            continue
+        if found == [1, 2]:
+            return range(opening.end(), closing.start() + 1)
+    return None
+
+
+def _at(path: tuple[str, ...], document: Any) -> Any:
+    """What stands at the path; None where there is none."""
+    for name in path:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _pieces(content: bytes, span: range) -> Iterator[range]:
+    """The span in pieces, each between two objects.
+
+    Brackets and commas stand in texts and inside objects as well. But what ends there is no whole list of objects: where
+    each of the pieces is one, all of them are the objects of the one list.
+    """
+    size = len(span) // (1 + len(span) // _PIECE_BYTES)
+    start = span.start
+    while start < span.stop:
+        end = content.find(b"},{", start + size, span.stop) + 1 or span.stop
+        yield range(start, end)
+        start = end + 1
 
 
 def _small_records(document: Any, path: tuple[str, ...], where: str) -> pl.DataFrame:
@@ -595,16 +658,34 @@ def typed(frame: pl.DataFrame, columns: Mapping[str, Published], where: str) -> 
     return frame
 
 
+def distinct_of(column: pl.Series) -> pl.Series:
+    """The distinct words of a categorical column, in no order.
+
+    A table with one place per category code holds a row of each word, and so nothing is hashed. Often a file has the same
+    word in all of its rows.
+    """
+    if column.is_empty() or column.null_count():
+        return column.unique()
+    codes = column.to_physical()
+    least, most = codes.to_frame().select(least=pl.first().min(), most=pl.first().max()).row(0)
+    if least == most:
+        return column.head(1)
+    rows = pl.repeat(None, most + 1, dtype=pl.UInt32, eager=True)
+    return column.gather(rows.scatter(codes, pl.int_range(len(codes), dtype=pl.UInt32, eager=True)).drop_nulls())
+
+
 def looked_up(column: pl.Series, words: pl.Series, values: pl.Series) -> pl.Series:
     """What belongs to each row's word: `values` stand beside `words`, which are the distinct ones of the column.
 
     A table with one place per category code: each row is one look-up, where a join would build a hash table.
     """
-    known = pl.DataFrame({"code": words.to_physical(), "value": values})
-    codes = column.to_physical()
-    every = known.select(code=pl.int_range(0, pl.col("code").max().fill_null(0) + 1).cast(codes.dtype))
-    table = every.join(known, on="code", how="left", maintain_order="left").get_column("value")
-    return table.gather(codes).alias(column.name)
+    if words.is_empty():
+        return pl.repeat(None, len(column), dtype=values.dtype, eager=True).alias(column.name)
+    codes = words.to_physical()
+    codes_there_can_be = codes.to_frame().select(pl.first().max()).item() + 1
+    places = pl.repeat(None, codes_there_can_be, dtype=pl.UInt32, eager=True)
+    places = places.scatter(codes, pl.int_range(len(words), dtype=pl.UInt32, eager=True))
+    return values.gather(places).gather(column.to_physical()).alias(column.name)
 
 
 def to_batch(frame: pl.DataFrame, where: str, drift: tuple[str, ...] = ()) -> pa.RecordBatch:
@@ -657,7 +738,7 @@ def _instants(column: pl.Series, kind: Published, where: str) -> pl.Series:
     """The column as microseconds; each distinct text is parsed once, since a day has millions of rows and two dozen
     instants.
     """
-    distinct = column.unique()
+    distinct = distinct_of(column)
     text = distinct.cast(pl.String).str.strip_chars()
     if kind is Published.INSTANT:
         # "-0000" is written by some for UTC, and a colon is left out by others.

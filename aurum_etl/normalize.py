@@ -15,7 +15,7 @@ import polars as pl
 
 from aurum_etl.contracts.base import LINEAGE
 from aurum_etl.dataset import Word
-from aurum_etl.decode import WHERE, drift_of, empty, looked_up
+from aurum_etl.decode import WHERE, distinct_of, drift_of, empty, looked_up
 from aurum_etl.errors import SourceChanged
 from aurum_etl.market import LocationType
 from aurum_etl.quarantine import REJECTED_SCHEMA, rejected
@@ -31,6 +31,12 @@ _LOCATION, _NAME, _TYPE = "_location", "_name", "_type"
 _START, _END = "_start", "_end"
 _PUBLISHED, _MARK, _RANK = "_published", "_mark", "_rank"
 _GATHERED_ROWS = 65_536
+_CELLS_PER_ROW = 4
+"""How many cells a table of places by times may have, for each row that is put into one."""
+_HOUR = 3_600_000_000
+"""Microseconds."""
+_STEPS = (300_000_000, 1_000_000)
+"""Microseconds: five minutes, of which most intervals are made, and a second, which stamps are told to."""
 _Group = list[tuple[pl.DataFrame, str]]
 """Published frames of one shape, each with where it came from."""
 
@@ -170,16 +176,24 @@ def _spread(published: pl.DataFrame, report: Report, spread: Spread) -> pl.DataF
 def _split_by_words(published: pl.DataFrame, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The dataset's rows, and those with a word that is nobody's."""
     belongs = pl.lit(value=True)
+    mine = True
     unknown = [pl.DataFrame(schema=REJECTED_SCHEMA)]
     for each in report.belonging:
-        strangers = published.filter(belongs & ~_is_one_of(published, each.column, [*each.words, *each.others]))
-        unknown.append(rejected(strangers, "word_is_known", each.column))
-        belongs &= _is_one_of(published, each.column, list(each.words))
+        foreign = _has_other_word(published, each.column, each.words)
+        if foreign is None:
+            continue
+        strange = _has_other_word(published, each.column, each.words | each.others)
+        if strange is not None:
+            unknown.append(rejected(published.filter(belongs & strange), "word_is_known", each.column))
+        belongs &= ~foreign
+        mine = False
     for column, words in _vocabularies(report):
-        known = _is_one_of(published, column, list(words))
-        unknown.append(rejected(published.filter(belongs & ~known), "word_is_known", column))
-        belongs &= known
-    return published.filter(belongs), pl.concat(unknown)
+        strange = _has_other_word(published, column, words)
+        if strange is not None:
+            unknown.append(rejected(published.filter(belongs & strange), "word_is_known", column))
+            belongs &= ~strange
+            mine = False
+    return published if mine else published.filter(belongs), pl.concat(unknown)
 
 
 def _vocabularies(report: Report) -> list[tuple[str, Iterable[str]]]:
@@ -196,11 +210,16 @@ def _vocabularies(report: Report) -> list[tuple[str, Iterable[str]]]:
     return closed
 
 
-def _is_one_of(frame: pl.DataFrame, column: str, words: list[str]) -> pl.Expr:
-    """Membership by category code: a handful of distinct words are compared as text, millions of rows as integers."""
-    distinct = frame.get_column(column).unique()
-    matching = distinct.filter(distinct.cast(pl.String).is_in(words)).to_physical()
-    return pl.col(column).to_physical().is_in(matching.implode()).fill_null(value=False)
+def _has_other_word(frame: pl.DataFrame, column: str, words: Iterable[str]) -> pl.Expr | None:
+    """Where the column has none of the words; None if nowhere: a handful of distinct words are compared as text, and rows, if
+    at all, as integers.
+    """
+    distinct = distinct_of(frame.get_column(column))
+    is_other = ~distinct.cast(pl.String).is_in(list(words)).fill_null(value=False)
+    if not is_other.any():
+        return None
+    matching = distinct.filter(~is_other).to_physical()
+    return ~pl.col(column).to_physical().is_in(matching.implode()).fill_null(value=False)
 
 
 def _split_by_time(published: pl.DataFrame, dataset: Dataset, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -318,6 +337,9 @@ def _in_order(rows: pl.DataFrame, dataset: Dataset, revision: Revision | None) -
     by = [_LOCATION, _START, *key, *([_PUBLISHED] if is_version else [])]
     if len(dataset.intervals) > 1:
         by.insert(2, _END)
+    cells = _order_of_cells([rows.get_column(name) for name in by])
+    if cells is not None:
+        return rows.select(pl.all().gather(cells)), 0, 0
     ranks = {name: _ranked(rows.get_column(name)) for name in by}
     order = [rank.alias(f"_{name}_rank") for name, rank in ranks.items()]
     if is_published and not is_version:
@@ -346,15 +368,66 @@ def _in_order(rows: pl.DataFrame, dataset: Dataset, revision: Revision | None) -
     return distinct, len(rows) - len(distinct), superseded
 
 
+def _order_of_cells(by: Sequence[pl.Series]) -> pl.Series | None:
+    """The order of rows by those columns, where no two rows are alike in all of them; None where two are, or where it would
+    not pay to find it so.
+
+    Each row is put into the cell of a table that has a place for every location at every time. Read from end to end, the
+    table has the rows in order, without a comparison between any two.
+    """
+    rows = len(by[0])
+    cell, cells = pl.repeat(0, rows, dtype=pl.Int64, eager=True), 1
+    for column in by:
+        found = _places(column)
+        if found is None:
+            return None
+        places, number = found
+        cells *= number
+        if cells > _CELLS_PER_ROW * rows:
+            return None
+        cell = cell * number + places
+    order = _laid_out(cell, cells).drop_nulls()
+    return order if len(order) == rows else None
+
+
+def _places(column: pl.Series) -> tuple[pl.Series, int] | None:
+    """Where the value of each row comes among all that are there, and how many those are.
+
+    None for null, for what is neither word nor instant, and for instants that lie too far apart.
+    """
+    if column.is_empty() or column.null_count():
+        return None
+    if column.dtype == pl.Categorical:
+        words = _in_the_alphabet(column)
+        return looked_up(column, words, pl.int_range(len(words), eager=True)), len(words)
+    if not isinstance(column.dtype, pl.Datetime):
+        return None
+    instants = column.to_physical()
+    first, last = _span(instants)
+    since = instants - first
+    step = next((step for step in _STEPS if not (since % step != 0).any()), 0)
+    if not step or (last - first) // step >= len(column):
+        return None
+    number = (since // step).cast(pl.UInt32)
+    taken = pl.repeat(0, (last - first) // step + 1, dtype=pl.UInt32, eager=True).scatter(number, 1)
+    places = taken.cum_sum()
+    return (places - 1).gather(number), places[-1]
+
+
 def _ranked(column: pl.Series) -> pl.Series:
     """What the column sorts by: of words their places in the alphabet, which sort as fast as numbers."""
     if column.dtype != pl.Categorical:
         return column
-    words = column.unique().drop_nulls()
-    words = words.gather(words.cast(pl.String).arg_sort())
+    words = _in_the_alphabet(column)
     if words.is_empty():
         return pl.repeat(0, len(column), eager=True)
     return looked_up(column, words, pl.int_range(len(words), eager=True))
+
+
+def _in_the_alphabet(column: pl.Series) -> pl.Series:
+    """The distinct words of a column, in order."""
+    words = distinct_of(column).drop_nulls()
+    return words.gather(words.cast(pl.String).arg_sort())
 
 
 def _side_by_side(
@@ -363,51 +436,86 @@ def _side_by_side(
     """Components, one published row each, as columns of one row.
 
     A whole answer is a table of every location by every interval, each component in an order of its own. The cell of
-    every row is computed, and its value put there, without sorting or hashing a row. Where cells are empty or taken
-    twice, the components are joined on the cell instead.
+    every row is computed, and its value put there, without sorting or hashing a row. Where cells are taken twice, the
+    components are joined on the cell instead.
     """
-    location = published.select(places[_LOCATION].alias(_LOCATION)).to_series()
-    locations = location.unique()
-    locations = locations.gather(locations.cast(pl.String).arg_sort())
-    ranks = looked_up(location, locations, pl.int_range(len(locations), eager=True))
     minutes = dataset.intervals[0]
     step = minutes * 60_000_000
-    number = places[_START].dt.epoch("us") // step
-    first, last = published.select(first=number.min(), last=number.max()).row(0)
-    intervals = last - first + 1
-    keyed = published.select(
+    placed = published.select(
         pl.col(components.column),
-        cell=ranks * intervals + number - first,
-        value=pl.col(components.value),
+        places[_LOCATION].alias(_LOCATION),
+        (places[_START].to_physical() // step).alias("number"),
+        pl.col(components.value).alias("value"),
     )
-    by_word = keyed.partition_by(components.column, include_key=False, as_dict=True)
-    present = {column: by_word[word,] for word, column in components.into.items() if (word,) in by_word}
+    locations = _in_the_alphabet(placed.get_column(_LOCATION))
+    first, last = _span(placed.get_column("number"))
+    intervals = last - first + 1
+    cells = len(locations) * intervals
+
+    def cell(part: pl.DataFrame) -> pl.Series:
+        ranks = looked_up(part.get_column(_LOCATION), locations, pl.int_range(len(locations), eager=True))
+        return (ranks * intervals + part.get_column("number") - first).alias("cell")
+
+    by_word = _parts(placed, components.column)
+    present = {column: by_word[word] for word, column in components.into.items() if word in by_word}
     absent = [pl.lit(None, pl.Float64).alias(column) for column in _numbers(dataset) if column not in present]
-    laid_out = {column: _laid_out(part, len(locations) * intervals) for column, part in present.items()}
-    whole = [values.alias(column) for column, values in laid_out.items() if values is not None]
-    if len(whole) == len(present):
-        cells = pl.int_range(len(locations) * intervals, eager=True)
-        starts = ((cells % intervals + first) * step).cast(pl.Datetime("us", "UTC"))
-        ends = (starts + timedelta(minutes=minutes)).alias(_END)
-        rows = pl.DataFrame([locations.gather(cells // intervals).alias(_LOCATION), starts.alias(_START), ends])
-        return rows.with_columns(*whole, *absent), 0
-    distinct = {column: part.unique() for column, part in present.items()}
-    repeated = sum(len(part) for part in present.values()) - sum(len(part) for part in distinct.values())
+    if cells <= _CELLS_PER_ROW * len(published):
+        orders = {column: _laid_out(cell(part), cells) for column, part in present.items()}
+        if all(cells - order.null_count() == len(present[column]) for column, order in orders.items()):
+            every = pl.int_range(cells, eager=True)
+            starts = ((every % intervals + first) * step).cast(pl.Datetime("us", "UTC"))
+            ends = (starts + timedelta(minutes=minutes)).alias(_END)
+            rows = pl.DataFrame(
+                [
+                    locations.gather(every // intervals).alias(_LOCATION),
+                    starts.alias(_START),
+                    ends,
+                    *(
+                        present[column].get_column("value").gather(order).alias(column)
+                        for column, order in orders.items()
+                    ),
+                ]
+            )
+            if all(order.null_count() for order in orders.values()):
+                rows = rows.filter(pl.any_horizontal(order.is_not_null() for order in orders.values()))
+            return rows.with_columns(*absent), 0
+    said = {column: part.select(cell(part), "value") for column, part in present.items()}
+    rows, repeated = _joined(published.select(cell=cell(placed), **places), said)
+    return rows.with_columns(*absent), repeated
+
+
+def _joined(rows: pl.DataFrame, said: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, int]:
+    """One row per cell, and more where a component says several things of it; how many rows only repeated others."""
+    distinct = {column: part.unique() for column, part in said.items()}
+    repeated = sum(len(part) for part in said.values()) - sum(len(part) for part in distinct.values())
     joined = reduce(
         lambda rows, item: rows.join(item[1].rename({"value": item[0]}), on="cell", how="left"),
         distinct.items(),
-        published.select(cell=keyed.get_column("cell"), **places).unique("cell"),
+        rows.unique("cell"),
     )
-    return joined.sort("cell").drop("cell").with_columns(*absent), repeated
+    return joined.sort("cell").drop("cell"), repeated
 
 
-def _laid_out(part: pl.DataFrame, cells: int) -> pl.Series | None:
-    """The values in the order of their cells; None unless each cell has exactly one."""
-    if len(part) != cells:
-        return None
-    row = pl.int_range(cells, dtype=pl.UInt32, eager=True)
-    order = pl.repeat(None, cells, dtype=pl.UInt32, eager=True).scatter(part.get_column("cell").cast(pl.UInt32), row)
-    return None if order.null_count() else part.get_column("value").gather(order)
+def _parts(frame: pl.DataFrame, column: str) -> dict[str, pl.DataFrame]:
+    """The rows of each word, which mostly come one word after the other: then nothing is copied."""
+    runs = frame.get_column(column).to_physical().rle().struct.unnest()
+    if runs.get_column("value").n_unique() < len(runs):
+        return {str(word): part for (word,), part in frame.partition_by(column, as_dict=True).items()}
+    ends = runs.get_column("len").cum_sum().to_list()
+    parts = [frame[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return {str(part.get_column(column)[0]): part for part in parts}
+
+
+def _span(numbers: pl.Series) -> tuple[int, int]:
+    """The least and the greatest of whole numbers."""
+    first, last = numbers.to_frame().select(first=pl.first().min(), last=pl.first().max()).row(0)
+    return first, last
+
+
+def _laid_out(cell: pl.Series, cells: int) -> pl.Series:
+    """The row of each cell; null where there is none, and the last where there are several."""
+    row = pl.int_range(len(cell), dtype=pl.UInt32, eager=True)
+    return pl.repeat(None, cells, dtype=pl.UInt32, eager=True).scatter(cell.cast(pl.UInt32), row)
 
 
 def _canonical(rows: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataFrame:
@@ -422,8 +530,8 @@ def _canonical(rows: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataF
     of_the_series = [name for name in (_LOCATION, _NAME, _TYPE, *words) if name in rows.columns]
     if len(dataset.intervals) > 1:
         of_the_series.append("iso_interval_minutes")
-    series = _series(rows.select(of_the_series).unique(), dataset, report)
-    columns: dict[str, pl.Expr] = {
+    series = _series_of_rows(rows, of_the_series, dataset, report)
+    columns: dict[str, pl.Expr | pl.Series] = {
         "iso_code": pl.lit(dataset.iso.value),
         "iso_market": pl.lit(None if dataset.market is None else dataset.market.value, pl.String),
         "iso_market_run": pl.lit(dataset.run, pl.String),
@@ -436,7 +544,7 @@ def _canonical(rows: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataF
         "interval_end": pl.col(_END),
         "effective_start": pl.col(_START),
         "effective_end": pl.col(_END),
-        "operating_date": pl.col(_START).dt.convert_time_zone(dataset.timezone).dt.date(),
+        "operating_date": _dates(rows.get_column(_START), dataset.timezone),
         "published_at": pl.col(_PUBLISHED) if _PUBLISHED in rows.columns else pl.lit(None, pl.Datetime("us", "UTC")),
         "revision": _revision(report, rows),
         **{column: pl.col(f"{column}_word") for column in words},
@@ -444,8 +552,37 @@ def _canonical(rows: pl.DataFrame, dataset: Dataset, report: Report) -> pl.DataF
         **{column: pl.lit(None, pl.String) for column in ("zone", "hub") if column not in report.words},
     }
     names = [name for name in contract.names if name not in LINEAGE]
-    joined = rows.join(series, on=of_the_series, how="left", maintain_order="left", nulls_equal=True)
-    return joined.select(columns.get(name, pl.col(name)).alias(name) for name in names)
+    return rows.hstack(series).select(columns.get(name, pl.col(name)).alias(name) for name in names)
+
+
+def _series_of_rows(rows: pl.DataFrame, of_the_series: list[str], dataset: Dataset, report: Report) -> pl.DataFrame:
+    """What follows from its place and words, for each row: looked up once for each run of rows that are alike in them, since
+    rows are sorted by place.
+    """
+    seen = rows.select(of_the_series)
+    is_first = seen.select(
+        (pl.int_range(pl.len()) == 0) | pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1)))
+    ).to_series()
+    firsts = seen.filter(is_first)
+    series = _series(firsts.unique(), dataset, report)
+    found = firsts.join(series, on=of_the_series, how="left", maintain_order="left", nulls_equal=True)
+    return found.drop(of_the_series).select(pl.all().gather(is_first.cum_sum() - 1))
+
+
+def _dates(instants: pl.Series, zone: str) -> pl.Series:
+    """The market day of each instant: looked up by the hour, since days begin at full hours, and a year has few."""
+
+    def of(instant: pl.Series) -> pl.Series:
+        return instant.dt.convert_time_zone(zone).dt.date()
+
+    if instants.is_empty() or instants.null_count():
+        return of(instants)
+    hour = instants.to_physical() // _HOUR
+    first, last = _span(hour)
+    if last - first > len(hour):
+        return of(instants)
+    hours = (pl.int_range(first, last + 1, eager=True) * _HOUR).cast(pl.Datetime("us", "UTC"))
+    return of(hours).gather(hour - first)
 
 
 def _revision(report: Report, rows: pl.DataFrame) -> pl.Expr:

@@ -1,6 +1,7 @@
 """Everything that is measured: `python -m benchmarks [quick|full] [--only MODULE…] [--rounds N] [--guard]`.
 
-A whole run leaves its table and its document in `benchmarks/results/`; with `--only` they are printed alone.
+A whole run leaves its table and its document in `benchmarks/results/`, a full one also in the README and, reckoned further, in
+`benchmarks/PLAN.md`; with `--only` the table is printed and nothing kept.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aurum_etl import telemetry
-from benchmarks import table
-from benchmarks.race import Figure, Ground, Race, races_of, run
+from benchmarks import plan, table
+from benchmarks.race import ROOT, Figure, Ground, Race, races_of, run
 
 MODULES = ("parse", "timescale", "iceberg", "kafka", "codec", "backfill", "startup", "records", "newcomer")
+README = ROOT / "README.md"
 _ROUNDS = {"quick": 2, "full": 5}
 _FULL_ALONE = ("records", "newcomer")
 
@@ -55,6 +57,9 @@ def main() -> None:
     if not options.only:
         stored.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
         stored.with_suffix(".md").write_text(text)
+        if ground.full:
+            README.write_text(table.quoted(README.read_text(), told))
+            plan.write(told)
     if options.guard:
         held = {race["path"] for race in figures}
         worse = table.worse(figures, [each for each in before if not options.only or each["path"] in held])

@@ -117,9 +117,11 @@ def _month(ground: Ground) -> Race:
         ],
         [
             Ratio("aurum", "slowest stage", at_most=1.3),
-            *(Ratio("aurum", stage, at_most=None) for stage in stages),
+            Ratio("aurum", "stages one after the other", at_least=1),
+            *(Ratio("aurum", stage) for stage in stages),
         ],
         slowest={"slowest stage": stages},
+        sums={"stages one after the other": stages},
         constants=lambda turns: {
             "three_stores_rows_per_second": _rate(turns["aurum"]),
             **{f"{sink}_rows_per_second": _rate(turns[f"into {sink}"]) for sink in _SINKS},

@@ -43,7 +43,7 @@ def races(ground: Ground) -> Iterator[Race]:
         readers = [each for each in ("ours", "gridstatus", "plain") if f"{name} {each}" in READERS]
         peers = [each for each in readers if each == "gridstatus"]
         yield Race(
-            f"{case.key} ({case.feed}) → frame",
+            f"{case.key} ({case.form or case.feed}) → frame",
             [
                 Contender(each, "benchmarks.parse:recorded", {"reader": f"{name} {each}", "folder": str(folder)})
                 for each in readers

@@ -248,11 +248,10 @@ def _count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def main() -> None:
+def write(told: Document) -> None:
     """Write the page."""
-    told: Document = json.loads((RESULTS / "full.json").read_text())
     PAGE.write_text(page(told))
 
 
 if __name__ == "__main__":
-    main()
+    write(json.loads((RESULTS / "full.json").read_text()))

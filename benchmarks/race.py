@@ -101,6 +101,8 @@ class Race:
     ratios: Sequence[Ratio]
     slowest: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """A name for whichever of some contenders took longest, to be a yardstick."""
+    sums: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """A name for some contenders one after the other."""
     same_rows: bool = True
     """Whether all of them make as many rows, which is demanded then."""
     rounds: int | None = None
@@ -182,6 +184,8 @@ def run(race: Race, rounds: int, say: Callable[[str], None]) -> Result:
             turns.update(each.turn())
         for name, those in race.slowest.items():
             turns[name] = max((turns[each] for each in those), key=lambda turn: turn["seconds"])
+        for name, those in race.sums.items():
+            turns[name] = {**turns[those[0]], "seconds": sum(turns[each]["seconds"] for each in those)}
         taken.append(turns)
         made = {name: turn["rows"] for name, turn in turns.items()}
         if race.same_rows and len(set(made.values())) > 1:

@@ -18,6 +18,8 @@ from benchmarks.recordings import CASES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aurum_etl.adapters.base import Fetched
+
 _MAX_BYTES = 2**33
 _Answers = list[dict[str, Any]]
 _Peer = Callable[[_Answers], Any]
@@ -27,9 +29,11 @@ _ABOVE = {"miso": 4}
 
 def ours(name: str) -> Callable[[Path], int]:
     """Bytes to a canonical frame in which every row was validated, by the steps of a replayed run."""
-    import aurum_etl.decode  # noqa: F401 - the adapter loads it when it reads; imports are not what is measured
+    # The adapter and the pipeline load them when they use them; imports are not what is measured.
+    import aurum_etl.decode
+    import aurum_etl.normalize  # noqa: F401
     from aurum_etl import adapters
-    from aurum_etl.adapters.base import fetch
+    from aurum_etl.adapters.base import fetch, read_files
     from aurum_etl.archive import Archive
     from aurum_etl.download import Replay
     from aurum_etl.pipeline import normalized_of, with_lineage
@@ -39,9 +43,15 @@ def ours(name: str) -> Callable[[Path], int]:
     dataset, chunk = case.dataset, case.chunk
     adapter = adapters.adapter(dataset.iso)
 
-    def work(folder: Path) -> int:
+    def fetched(folder: Path) -> Fetched:
+        if case.form:
+            bodies = [each["body"] for each in _answers(folder) if not each["beside"]]
+            return read_files(adapter, dataset, bodies, _MAX_BYTES)
         source = Replay(Archive(folder), simulated=True, manners=adapter.manners, max_bytes=10**10)
-        normalized = normalized_of(fetch(adapter, dataset, chunk, source, _MAX_BYTES), dataset)
+        return fetch(adapter, dataset, chunk, source, _MAX_BYTES)
+
+    def work(folder: Path) -> int:
+        normalized = normalized_of(fetched(folder), dataset)
         frame = with_lineage(normalized.frame, dataset.contract, chunk, datetime.now(UTC))
         # Rows of neighboring days stay: the peer keeps them too.
         verdict = validate(frame, dataset.contract, dataset.checks)
@@ -140,6 +150,13 @@ def _pjm() -> _Peer:
     return lambda _: PJM(api_key="none").get_lmp_real_time_5_min(CASES["pjm"].day.isoformat())
 
 
+def _pjm_csv() -> _Peer:
+    from gridstatus import PJM
+
+    # It asks for json alone, and makes the same rows of that.
+    return lambda _: PJM(api_key="none").get_lmp_real_time_hourly(CASES["pjm_csv"].day.isoformat())
+
+
 def _isone() -> _Peer:
     import pandas as pd
     from gridstatus.isone_api.isone_api import ISONEAPI
@@ -182,7 +199,14 @@ def _spp() -> _Peer:
     return lambda _: SPP().get_lmp_real_time_5_min_by_location(CASES["spp"].day.isoformat(), use_daily_files=True)
 
 
-_PEERS: dict[str, Callable[[], _Peer]] = {"miso": _miso, "pjm": _pjm, "isone": _isone, "ercot": _ercot, "spp": _spp}
+_PEERS: dict[str, Callable[[], _Peer]] = {
+    "miso": _miso,
+    "pjm": _pjm,
+    "pjm_csv": _pjm_csv,
+    "isone": _isone,
+    "ercot": _ercot,
+    "spp": _spp,
+}
 READERS: dict[str, Callable[[], Callable[[Path], int]]] = {
     f"{name} {each.__name__}": partial(each, name) for name in _PEERS for each in (ours, gridstatus, plain)
 }

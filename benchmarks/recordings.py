@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aurum_etl import adapters
 from aurum_etl.adapters.base import fetch
-from aurum_etl.archive import Archive
+from aurum_etl.archive import Archive, Request
 from aurum_etl.chunk import ALL, Chunk, Selection
 from aurum_etl.download import QUICK, Download
 from aurum_etl.quota import Terms, ledger_of
@@ -41,6 +41,9 @@ class Case:
     """How long after its end the ISO is asked: it has been published by then, and not yet been taken away."""
     beside: str = ""
     """The dataset of a day that the peer asks for as well, to look kinds of places up in."""
+    form: str = ""
+    """Where it is not the one that the engine asks for: a form of the same answers that somebody may have as files. The peer is
+    given what it asks for."""
 
     @property
     def dataset(self) -> Dataset:
@@ -58,6 +61,9 @@ class Case:
 CASES = {
     "miso": Case("miso_lmp_rt5", "final", date(2026, 3, 9), locations=180, days=7, age_days=14, beside="miso_lmp"),
     "pjm": Case("pjm_lmp_rt5", "verified", date(2026, 7, 14), locations=1_250, beside="pjm_pnode"),
+    "pjm_csv": Case(
+        "pjm_lmp_rt60", "api", date(2026, 7, 14), locations=13_500, age_days=5, beside="pjm_pnode", form="csv"
+    ),
     "isone": Case("isone_lmp_rt5", "api", date(2026, 7, 14), locations=1_250),
     "ercot": Case("ercot_lmp_rt5", "archive", date(2026, 7, 14), locations=1_118),
     "spp": Case("spp_lmp_rt5", "daily", date(2026, 3, 17), locations=1_234, age_days=8),
@@ -68,7 +74,7 @@ CASES = {
 def record(name: str, folder: Path, share: float = 1.0) -> None:
     """Ask the simulator for the case, of that share of its places, and keep what it answers in an archive.
 
-    In it, `answers.json` lists question and body of each answer in the order of asking, and whether the peer alone asks.
+    In it, `answers.json` lists question and body of each answer in the order of asking, and whether the peer alone reads it.
     """
     case = CASES[name]
     dataset = case.dataset
@@ -90,11 +96,17 @@ def record(name: str, folder: Path, share: float = 1.0) -> None:
             auth=adapter.auth(dataset, settings.secrets, bases),
         ) as source:
             fetch(adapter, dataset, case.chunk, source, _MAX_BYTES)
-            rows_in = len(list(archive.exchanges()))
+            asked_for = [each for _, each in archive.exchanges()]
+            ours = range(len(asked_for))
             if case.beside:
                 other = adapters.dataset(case.beside)
                 fetch(adapter, other, replace(case.chunk, dataset=other.key), source, _MAX_BYTES)
-    answers = [_told(each, beside=number >= rows_in) for number, (_, each) in enumerate(archive.exchanges())]
+            if case.form:
+                first = len(list(archive.exchanges()))
+                for each in asked_for:
+                    source.get(_in_form(each, case), lambda _: None, chunk_key=case.chunk.key)
+                ours = range(first, first + len(asked_for))
+    answers = [_told(each, beside=number not in ours) for number, (_, each) in enumerate(archive.exchanges())]
     (folder / "answers.json").write_text(json.dumps(answers))
 
 
@@ -102,6 +114,12 @@ def size_of(folder: Path) -> int:
     """Bytes of the answers that the engine asked for, as the archive holds them."""
     answers = json.loads((folder / "answers.json").read_text())
     return sum((folder / each["body"]).stat().st_size for each in answers if not each["beside"])
+
+
+def _in_form(exchange: Mapping[str, Any], case: Case) -> Request:
+    """The same question for an answer in the case's form."""
+    query = (*((name, value) for name, value in exchange["query"]), ("format", case.form))
+    return Request(case.dataset.iso, exchange["path"], query)
 
 
 def _told(exchange: Mapping[str, Any], *, beside: bool) -> dict[str, Any]:

@@ -23,6 +23,9 @@ _MEASURED = ("aurum-etl", "polars", "pyarrow", "pyiceberg", "adbc-driver-postgre
 _RIVALS = ("gridstatus", "pandas", "dlt", "fastavro", "orjson")
 
 
+_BEGIN, _END = "<!-- as `just bench full` measured it -->\n", "<!-- to here -->"
+
+
 class Document(TypedDict):
     """A whole run."""
 
@@ -86,6 +89,13 @@ def rows(figures: Sequence[Figure]) -> list[str]:
             f"| {'' if each['met'] is None else 'yes' if each['met'] else 'no'} |"
         )
     return lines
+
+
+def quoted(readme: str, told: Document) -> str:
+    """The README with that table in the place that is kept for it."""
+    before, begin, rest = readme.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    return f"{before}{begin}\n{markdown(told)}{end}{after}"
 
 
 def worse(figures: Sequence[Figure], stored: Sequence[Figure]) -> list[str]:

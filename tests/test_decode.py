@@ -17,6 +17,7 @@ from aurum_etl.errors import SourceChanged, SourceUnavailable, TooLarge
 from tests.frames import zip_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 BIG = 10**9
@@ -237,6 +238,80 @@ def test_what_is_not_as_declared_is_read_as_it_is(objects: str, message: str | N
         decode.records(rows, form, "here")
 
 
+LONG = 60_000
+"""So many objects are read in several pieces."""
+
+
+def told(number: int, text: str = "x") -> str:
+    return f'{{"a":{number},"b":{{"c":"{text}"}}}}'
+
+
+def long_list() -> bytes:
+    return f'{{"Xs":{{"X":[{",".join(map(told, range(LONG)))}]}}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{{"Xs":{{"X":[{}]}}}}',
+        '{{"l":[{{"a":7}}],"X":1,"Xs":{{"X":[{}],"f":[{{"g":[{{}}]}}]}},"n":[{{"X":[{{}}]}}]}}',
+        "[{}]",
+    ],
+    ids=["alone", "among other lists", "bare"],
+)
+@pytest.mark.parametrize(
+    "text",
+    ["x", "},{", '\\"},{\\"a\\":0,\\"', "]}", "é\\u00e9"],
+    ids=["plain", "seam", "object", "ends", "not ascii"],
+)
+def test_a_long_list_of_objects_is_whole_and_in_order(document: str, text: str) -> None:
+    form = report(a=Published.NUMBER, **{"b.c": Published.TEXT})
+    content = document.format(",".join(told(number, text) for number in range(LONG))).encode()
+    batch = decode.records(decode.json_records(content, ("Xs", "X"), "here", form), form, "here")
+    assert batch.column("a").to_pylist() == list(range(LONG))
+    assert batch.column("b.c").unique().to_pylist() == [text.replace("\\u00e9", "é").replace("\\", "")]
+
+
+def test_of_a_long_list_only_what_is_read_is_kept() -> None:
+    rows = decode.json_records(long_list(), ("Xs", "X"), "here", report(a=Published.NUMBER))
+    assert (rows.columns, len(rows)) == (["a"], LONG)
+
+
+def test_a_list_of_the_same_name_elsewhere_is_not_taken_for_it() -> None:
+    form = report(a=Published.NUMBER)
+    content = b'{"o":{"X":[{"a":9}]},"Xs":{"X":[{"a":1},{"a":2}]}}'
+    assert decode.json_records(content, ("Xs", "X"), "here", form).to_dicts() == [{"a": 1.0}, {"a": 2.0}]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda content: content[: len(content) // 2], SourceUnavailable),
+        (lambda content: content[:-1], SourceUnavailable),
+        (lambda content: content + b"}", SourceUnavailable),
+        (lambda content: content.replace(b"},{", b"} {", 30_001), SourceUnavailable),
+        (lambda content: content.replace(b"},{", b"},,{", 1), SourceUnavailable),
+        (lambda content: content.replace(b"30000", b"30000,", 1), SourceUnavailable),
+        (lambda content: content.replace(b'"a":50000', b'"a":"n/a"', 1), SourceChanged),
+        (lambda content: content.replace(b'"c":"x"', b'"c":"\xff"', 1), SourceUnavailable),
+    ],
+    ids=["half", "end", "more", "commas", "two commas", "a comma", "a word", "no text"],
+)
+def test_a_long_list_with_one_fault_is_refused(change: Callable[[bytes], bytes], kind: type[Exception]) -> None:
+    form = report(a=Published.NUMBER, **{"b.c": Published.TEXT})
+    content = change(long_list())
+    with pytest.raises(kind, match=r"^here: "):
+        decode.records(decode.json_records(content, ("Xs", "X"), "here", form), form, "here")
+
+
+def test_what_an_object_lacks_in_the_middle_of_a_long_list_is_empty() -> None:
+    form = report(a=Published.NUMBER, **{"b.c": Published.TEXT})
+    content = long_list().replace(b'"a":30000,', b"")
+    numbers = decode.records(decode.json_records(content, ("Xs", "X"), "here", form), form, "here").column("a")
+    assert numbers.null_count == 1
+    assert numbers[30_000].as_py() is None
+
+
 def members(path: Path, content: bytes, most: int = BIG) -> list[decode.Member]:
     path.write_bytes(content)
     return list(decode.members(path, "here", most))
@@ -245,6 +320,14 @@ def members(path: Path, content: bytes, most: int = BIG) -> list[decode.Member]:
 def test_members_come_whole_and_in_order(tmp_path: Path) -> None:
     found = members(tmp_path / "z", zip_of(a_csv=b"1" * 100_000, b_csv=b"2"))
     assert [(each.name, each.content) for each in found] == [("a.csv", b"1" * 100_000), ("b.csv", b"2")]
+
+
+def test_large_members_come_whole_and_in_order_too(tmp_path: Path) -> None:
+    """They are inflated by a thread of their own, one ahead."""
+    contents = [letter * 1_500_000 for letter in (b"1", b"2", b"3")]
+    found = members(tmp_path / "z", zip_of(a_csv=contents[0], b_csv=contents[1], c_csv=contents[2]))
+    assert [each.name for each in found] == ["a.csv", "b.csv", "c.csv"]
+    assert [each.content for each in found] == contents
 
 
 def test_stored_members_are_read_too(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aurum_etl import decode
 from aurum_etl.adapters.caiso.load import LOAD_ACTUAL
@@ -58,6 +61,50 @@ def test_the_order_of_rows_and_members_does_not_matter() -> None:
 def test_rows_are_sorted_by_location_and_time() -> None:
     frame = lmp(lmp_csv((EIGHT, "B", "LMP", "1"), (EIGHT, "A", "LMP", "1"), (SEVEN, "B", "LMP", "1"))).frame
     assert frame.select("iso_location_id", pl.col("interval_start").dt.hour()).rows() == [("A", 8), ("B", 7), ("B", 8)]
+
+
+HOURS = st.integers(0, 6) | st.sampled_from((700, 5_800, 6_000))
+"""Mostly neighbors, now and then months away: a change of the clock lies between, and more hours than there are rows."""
+PLACES = st.sampled_from(("A", "B", "a", "Ä", "AB"))
+MIDNIGHT = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+@given(st.lists(st.tuples(HOURS, PLACES, st.sampled_from(PARTS)), min_size=1, max_size=60, unique=True))
+def test_whatever_is_there_of_the_components_comes_side_by_side_in_order(
+    cells: list[tuple[int, str, tuple[str, str]]],
+) -> None:
+    """Places, hours and components are there or not, each for itself."""
+    rows = [(MIDNIGHT + timedelta(hours=hour), place, part) for hour, place, (part, _) in cells]
+    members = [
+        lmp_csv(*((f"{start:%Y-%m-%dT%H:%M}", place, part, str(len(place))) for start, place, part in rows[first::2]))
+        for first in range(min(2, len(rows)))
+    ]
+    expected = [
+        (
+            place,
+            start,
+            start.astimezone(ZoneInfo(LMP_DAY_AHEAD.timezone)).date(),
+            *(float(len(place)) if (start, place, part) in rows else None for part, _ in PARTS),
+        )
+        for place, start in sorted({(place, start) for start, place, _ in rows})
+    ]
+    names = ("price_total", "price_energy", "price_congestion", "price_loss")
+    frame = lmp(*members).frame
+    assert frame.select("iso_location_id", "interval_start", "operating_date", *names).rows() == expected
+    assert frame.select(pl.col("series_id").str.split(".").list.last() == pl.col("iso_location_id")).to_series().all()
+
+
+@given(st.lists(st.tuples(HOURS, PLACES), min_size=1, max_size=60))
+def test_rows_that_are_not_components_are_sorted_and_count_once(cells: list[tuple[int, str]]) -> None:
+    lines = ["INTERVALSTARTTIME_GMT,INTERVALENDTIME_GMT,TAC_AREA_NAME,XML_DATA_ITEM,MW"]
+    for hour, place in cells:
+        start, end = (f"{MIDNIGHT + timedelta(hours=each):%Y-%m-%dT%H:%M}:00-00:00" for each in (hour, hour + 1))
+        lines.append(f"{start},{end},{place},SYS_FCST_ACT_MW,{hour}")
+    report = LOAD_ACTUAL.feed.reports[0]
+    normalized = normalize([decode.csv("\n".join(lines).encode(), report, "here")], LOAD_ACTUAL, report)
+    expected = sorted({(place, MIDNIGHT + timedelta(hours=hour), float(hour)) for hour, place in cells})
+    assert normalized.frame.select("iso_location_id", "interval_start", "load_mw").rows() == expected
+    assert normalized.repeated == len(cells) - len(expected)
 
 
 def test_a_missing_component_is_null_and_never_zero() -> None:

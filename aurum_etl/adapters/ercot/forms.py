@@ -381,7 +381,7 @@ def _posted(report: Report, names: tuple[str, ...], where: str) -> datetime | No
             )
         # Names of what was posted in the repeated hour say so.
         again = any("xhr" in each.lower() for each in names)
-        local = datetime.strptime(stamp[2] + stamp[3], "%Y%m%d%H%M%S").replace(tzinfo=ZoneInfo(ZONE), fold=int(again))
+        local = datetime.fromisoformat(f"{stamp[2]}T{stamp[3]}").replace(tzinfo=ZoneInfo(ZONE), fold=int(again))
         return local.astimezone(UTC)
     if DATED in report.parameters:
         raise SourceChanged(
@@ -402,7 +402,7 @@ def _is_labeled(name: str, asked: Mapping[str, str]) -> bool:
     if LABEL_FIRST not in asked or label is None:
         return True
     try:
-        stamp = datetime.strptime(label[1] + label[2][:4], "%Y%m%d%H%M")  # noqa: DTZ007 - compared with others of the kind
+        stamp = datetime.fromisoformat(f"{label[1]}T{label[2][:4]}")
     except ValueError:
         return True
     return datetime.fromisoformat(asked[LABEL_FIRST]) <= stamp <= datetime.fromisoformat(asked[LABEL_LAST])

@@ -172,38 +172,41 @@ def read(report: Report, path: Path, where: str, max_bytes: int) -> Iterator[pa.
         if not member.content or member.content.isspace():
             raise SourceUnavailable(f"{where}: an empty body instead of data")
         decode.demand_no_html(member.content, where)
-        content, header = _as_documented(member.content)
+        header = _header(member.content)
         if ZONE in report.published and decode.plain_name(ZONE) not in map(decode.plain_name, header):
-            yield _by_zone(content, report, where)
+            yield _by_zone(member.content, header, report, where)
             continue
         constants = _constants(report, header, made)
         batch = decode.csv(
-            content,
+            member.content,
             replace(report, published={each: kind for each, kind in report.published.items() if each not in constants}),
             where,
+            header,
         )
         yield _with_constants(batch, constants, where) if constants else batch
 
 
-def _by_zone(content: bytes, report: Report, where: str) -> pa.RecordBatch:
+def _by_zone(content: bytes, header: list[str], report: Report, where: str) -> pa.RecordBatch:
     """Load of the files that have a column for each control zone, in rows, as later ones have it."""
     import polars as pl
 
     from aurum_etl import decode
 
     wide = replace(report, published={END: report.published[END]}, spread=Spread(ZONE, others=ZONE_LOAD))
-    rows = pl.DataFrame(decode.csv(content, wide, where)).unpivot(index=END, variable_name=ZONE, value_name=ZONE_LOAD)
+    rows = pl.DataFrame(decode.csv(content, wide, where, header)).unpivot(
+        index=END, variable_name=ZONE, value_name=ZONE_LOAD
+    )
     words = pl.col(ZONE).cast(pl.Categorical), pl.lit(WHOLE).cast(pl.Categorical).alias(KIND)
     return decode.to_batch(rows.with_columns(words).select(list(report.published)), where)
 
 
-def _as_documented(content: bytes) -> tuple[bytes, list[str]]:
-    """The file with the documented names of its columns, and those names."""
+def _header(content: bytes) -> list[str]:
+    """The documented names of a file's columns."""
     from aurum_etl import decode
 
-    first, _, rest = content.removeprefix(decode.BYTE_ORDER_MARK).partition(b"\n")
-    header = [_VARIANTS.get(decode.plain_name(name), name) for name in decode.names_of(first)]
-    return ",".join(header).encode() + b"\n" + rest, header
+    line = content[: content.find(b"\n") + 1] or content
+    names = decode.names_of(line.removeprefix(decode.BYTE_ORDER_MARK))
+    return [_VARIANTS.get(decode.plain_name(name), name) for name in names]
 
 
 def _constants(report: Report, header: list[str], made: datetime | None) -> dict[str, str | datetime]:
