@@ -90,6 +90,13 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hold(seconds: float, gate: Path | None) -> None:
+    """Wait so long, or until the file is there."""
+    time.sleep(seconds)
+    while gate is not None and not gate.exists():
+        time.sleep(0.05)
+
+
 def at_the_nth_time(nth: int, act: Callable[[], None]) -> Callable[[], None]:
     """What acts when it is called for the nth time."""
     lock, left = threading.Lock(), nth
@@ -113,8 +120,9 @@ def main() -> int:
     parser.add_argument("--job")
     parser.add_argument("--kill")
     parser.add_argument("--nth", type=int, default=1)
-    parser.add_argument("--hold", help="Wait at this point each time.")
+    parser.add_argument("--hold", help="Wait at this point each time: for so many seconds, or for a file to be there.")
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--gate", type=Path)
     parser.add_argument("--attempts", type=int, default=1)
     parser.add_argument("--profile")
     parser.add_argument("--set", action="append", default=[])
@@ -123,7 +131,7 @@ def main() -> int:
     if asked.kill and asked.kill != "begun":
         at(asked.kill, at_the_nth_time(asked.nth, kill))
     if asked.hold:
-        at(asked.hold, lambda: time.sleep(asked.seconds))
+        at(asked.hold, lambda: hold(asked.seconds, asked.gate))
     name = asked.job
     if name is None:
         flags = Flags(start=asked.start, end=asked.end, profile=asked.profile, overrides=tuple(asked.set))

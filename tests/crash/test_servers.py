@@ -43,8 +43,8 @@ def answers(dsn: str) -> bool:
 def survive(at: Home, own: services.Own, attempts: int, hold: str) -> str:
     """The job, after its server was killed while three chunks were in work and one was done."""
     with at.start("--attempts", attempts, "--hold", hold, "--seconds", 1) as process:
-        until(lambda: at.counts().get("done"))
-        until(lambda: at.counts().get("running") == 3)
+        # Asked in one question: on a busy machine the state has passed by the second.
+        until(lambda: {"running": 3}.items() <= (counts := at.counts()).items() and "done" in counts)
         own.kill()
         time.sleep(1)
         own.start()
@@ -96,7 +96,7 @@ def test_a_store_that_is_gone_in_the_end_hides_nothing(home: Callable[..., Home]
 def test_a_job_outlives_its_broker(home: Callable[..., Home], own: services.Own) -> None:
     at = home(
         "kafka",
-        days=6,
+        days=8,
         KAFKA_BOOTSTRAP_SERVERS=own.address["bootstrap"],
         SCHEMA_REGISTRY_URL=server("registry")["url"],
         AURUM_TOPIC_PREFIX=f"test{secrets.token_hex(4)}.",

@@ -11,6 +11,7 @@ from tests.crash.home import SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.crash.home import Home
 
@@ -41,14 +42,18 @@ def test_two_jobs_share_a_home_and_status_always_answers(home: Callable[..., Hom
     assert numbers == list(range(1, 2 * at.days + 1))
 
 
-def test_what_runs_is_not_begun_again(home: Callable[..., Home]) -> None:
+def test_what_runs_is_not_begun_again(home: Callable[..., Home], tmp_path: Path) -> None:
     """Neither the job itself, nor another one of the same days."""
     at = home("iceberg")
-    with at.start("--hold", "committed iceberg", "--seconds", "15") as process:
+    gate = tmp_path / "gate"
+    with at.start("--hold", "committed iceberg", "--gate", gate) as process:
         until(lambda: at.counts().get("running") == 3)
         job = at.status().job.id
-        assert f"UsageError: {job}: another process runs it" in at.refused("--job", job)
-        assert f"job {job}, which runs, has that before it" in at.refused()
+        try:
+            assert f"UsageError: {job}: another process runs it" in at.refused("--job", job)
+            assert f"job {job}, which runs, has that before it" in at.refused()
+        finally:
+            gate.touch()
         _, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     at.assert_one_copy(job)

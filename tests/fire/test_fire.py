@@ -1,4 +1,4 @@
-"""A month under fire ends as a month of calm does."""
+"""Half a month under fire ends as half a month of calm does; `just fire` loads two months."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from tests.fire import Month, month, wrong
 if TYPE_CHECKING:
     from pathlib import Path
 
-WEATHER = "100:0.3"
+DAYS = 16
+"""The clocks change on the eighth."""
+WEATHER = "1834:0.3"
+"""Whose storms of all kinds come within what each host is asked in so many days; those of zips, where there are zips."""
 
 
 @pytest.fixture
 def calm(tmp_path: Path) -> Month:
-    return month(tmp_path / "calm")
+    return month(tmp_path / "calm", days=DAYS)
 
 
-def test_a_month_under_fire_ends_as_a_month_of_calm(tmp_path: Path, calm: Month, database: str) -> None:
+def test_half_a_month_under_fire_ends_as_in_calm(tmp_path: Path, calm: Month, database: str) -> None:
     """Six ISOs at once, through every kind of storm: each chunk settled, each row there once, no limit exceeded."""
     fire = month(
         tmp_path / "fire",
+        days=DAYS,
         weather=WEATHER,
         sinks=("iceberg", "timescale"),
         variables={"TIMESCALE_CONNECTION": database},

@@ -25,7 +25,7 @@ from aurum_etl.errors import (
 )
 from aurum_etl.receipt import Outcome, Severity
 from aurum_etl.window import market_day
-from tests.promises.test_every_dataset import AUTUMN, FEEDS, SUMMER, load
+from tests.promises.test_every_dataset import AUTUMN, FEEDS, SUMMER, assert_whole, load
 
 if TYPE_CHECKING:
     from datetime import date
@@ -91,10 +91,12 @@ def unavailable() -> SourceUnavailable:
 
 
 @pytest.mark.parametrize("key", PAIRS)
-def test_the_file_has_the_same_rows(key: str, settings: Settings, tmp_path: Path) -> None:
+def test_the_day_arrives_whole_and_the_file_has_the_same_rows(key: str, settings: Settings, tmp_path: Path) -> None:
     """On the day of 25 hours, on which most can go wrong."""
     dataset, day = PAIRS[key], AUTUMN
-    (asked,), wanted = load(dataset, day, settings, tmp_path / "asked")
+    receipts, wanted = load(dataset, day, settings, tmp_path / "asked")
+    assert_whole(key, day, receipts, wanted)
+    (asked,) = receipts
     through = refusing_the_last(dataset, day, unavailable)
     (receipt,), found = load(dataset, day, settings, tmp_path / "bulk", through)
     assert (receipt.outcome, receipt.error, receipt.rows_rejected) == (Outcome.DONE, None, 0)

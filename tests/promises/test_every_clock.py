@@ -27,13 +27,15 @@ INSTANT = pl.Datetime("us", "UTC")
 # ISO-NE names an hour by the clock when it ends, so that spring has no 02; the others have no 03.
 NAMED_BY_ITS_END = {Iso.ISONE}
 
-CLOCKS = {
-    f"{dataset.key}-{report.name}-{minutes}": (dataset.iso, report.clock, minutes)
+USES = {
+    (dataset.iso, report.clock, minutes): f"{dataset.key}-{report.name}-{minutes}"
     for dataset in adapters.datasets().values()
     for report in dataset.reports
     for minutes in dataset.intervals
     if not isinstance(report.clock, Validity)
 }
+CLOCKS = {name: use for use, name in USES.items()}
+"""Those that differ, each by the name of the last that uses it: many reports tell time in the same way."""
 
 
 @cache
