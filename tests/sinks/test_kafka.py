@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import fastavro
+import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 import pytest
@@ -21,12 +23,14 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from aurum_etl.adapters.caiso.prices import LMP_DAY_AHEAD
+from aurum_etl.avro import encode
 from aurum_etl.contracts import LMP, Column, ColumnType
 from aurum_etl.errors import CommitFailed, CommitUnknown, SinkUnavailable, SpecError
 from aurum_etl.exports.avro import avro_json
 from aurum_etl.settings import Settings, read_settings
+from aurum_etl.sinks import kafka as kafka_sink
 from aurum_etl.sinks import sink as sink_of
-from aurum_etl.sinks.kafka import KafkaSink
+from aurum_etl.sinks.kafka import KafkaSink, librdkafka
 from aurum_etl.sinks.kafka.topics import Marker, client_settings, topic_of
 from aurum_etl.spec import KafkaSpec, default_sink
 from tests.frames import rows, scope
@@ -101,6 +105,26 @@ def test_records_are_what_any_avro_consumer_reads(topics: Topics) -> None:
     assert found.equals(given.sort_by(order))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "known", [frozenset({version("confluent-kafka")}), frozenset()], ids=["by column", "by message"]
+)
+def test_messages_arrive_in_order_also_where_few_may_wait(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch, known: frozenset[str]
+) -> None:
+    """Past the client, where it is a version that is known, and by way of it otherwise."""
+    monkeypatch.setattr(librdkafka, "_KNOWN", known)
+    monkeypatch.setattr(kafka_sink, "_WAITING_MESSAGES", 500)
+    given = rows(scope(), *(f"N{number:03}" for number in range(400)))
+    topics.sink(partitions=2).stage(given, scope()).commit()
+    messages = [message for message in topics.messages() if message.value() is not None]
+    assert len(messages) == given.num_rows
+    sent = pl.DataFrame({"key": given["series_id"], "value": encode(given, LMP, (messages[0].value() or b"")[:5])})
+    arrived = pl.DataFrame(
+        {"key": [(each.key() or b"").decode() for each in messages], "value": [each.value() for each in messages]}
+    )
+    assert arrived.sort("key", maintain_order=True).equals(sent.sort("key", maintain_order=True))
+
+
 def test_each_partition_ends_with_a_marker_that_counts(topics: Topics) -> None:
     topics.sink(partitions=3).stage(rows(scope(), "A", "B", "C", "D"), scope()).commit()
     by_partition: dict[int, list[Message]] = {}
@@ -139,7 +163,8 @@ def test_a_topic_is_made_as_the_spec_says(topics: Topics) -> None:
 CHILD = """
 import os, signal, sys
 from aurum_etl.settings import read_settings
-from aurum_etl.sinks.kafka import KafkaSink
+from aurum_etl.sinks import kafka as kafka_sink
+from aurum_etl.sinks.kafka import KafkaSink, librdkafka
 from aurum_etl.spec import KafkaSpec
 from tests.frames import *
 sink = KafkaSink(read_settings(), KafkaSpec(kind="kafka"))

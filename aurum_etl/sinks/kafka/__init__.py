@@ -312,14 +312,14 @@ def _produce_records(
     The library sends on threads of its own while the next rows are encoded.
     """
     from aurum_etl.avro import encode
-    from aurum_etl.sinks.kafka.librdkafka import Outbox
+    from aurum_etl.sinks.kafka.librdkafka import outbox
 
     counts: Counter[int] = Counter()
-    with Outbox.of(producer, topic, _WAITING_MESSAGES) as outbox:
+    with outbox(producer, topic, _WAITING_MESSAGES) as out:
         for start in range(0, table.num_rows, _ROWS_AT_ONCE):
             rows = table.slice(start, _ROWS_AT_ONCE)
             keys = rows[contract.message_key].combine_chunks()
-            counts += outbox.put(keys, encode(rows, contract, prefix), _places(keys, partitions))
+            counts += out.put(keys, encode(rows, contract, prefix), _places(keys, partitions))
     return dict(counts)
 
 

@@ -1,7 +1,8 @@
 """Messages to librdkafka by column: the client above it wants a Python object for each, the library takes an array.
 
 All else stays with the client, which makes the producer, hears its errors and ends its transactions. Where it keeps the
-library's handle is not promised, so that its version is pinned, and the handle is asked whose it is.
+library's handle is not promised: it is looked for in versions in which it is known to be, and asked whose it is. Under other
+versions messages go by way of the client, a Python object each.
 
 Source: librdkafka 2.16, `rdkafka.h`: `rd_kafka_message_t`, `rd_kafka_produce_batch`, `rd_kafka_opaque`.
 """
@@ -12,13 +13,12 @@ import ctypes
 import functools
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from aurum_etl.errors import SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,22 +35,92 @@ _PLACES = {"value": 3, "value_bytes": 4, "key": 5, "key_bytes": 6}
 _WAIT_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Outbox:
+_KNOWN = frozenset({"2.16.0"})
+"""Versions of the client whose producers begin with the library's handle."""
+
+
+class Outbox(Protocol):
     """One topic, to be written to by a producer; a context, which need not outlive the handing over."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def put(self, keys: pa.Array[Any], values: pa.Array[Any], partitions: pa.Array[Any]) -> Counter[int]:
+        """Hand messages over, the library's own from then on; waits while too many are on their way. Messages by partition.
+
+        Shape:  keys and values are binary or text, and nothing is null.
+        Raises: KafkaException if the library does not take one of them, and that not for lack of room.
+        """
+        ...
+
+
+def outbox(producer: Producer, topic: str, most_waiting: int) -> Outbox:
+    """The topic as the library under that producer knows it, where the library can be spoken to.
+
+    `most_waiting` is how many messages may wait to be sent: what bounds memory.
+    """
+    handle = _handle(producer)
+    return (
+        _ByMessage(producer, topic, most_waiting)
+        if handle is None
+        else _ByColumn.of(producer, handle, topic, most_waiting)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ByMessage:
+    """By way of the client, which takes a dictionary for each message."""
+
+    producer: Producer
+    topic: str
+    most_waiting: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to let go of."""
+
+    def put(self, keys: pa.Array[Any], values: pa.Array[Any], partitions: pa.Array[Any]) -> Counter[int]:
+        """See `Outbox.put`."""
+        messages = pl.DataFrame({"partition": partitions, "key": keys, "value": values})
+        counts: Counter[int] = Counter()
+        for part in messages.partition_by("partition", maintain_order=True):
+            counts[part.item(0, "partition")] = len(part)
+            self._hand_over(part.item(0, "partition"), part.select("key", "value").to_dicts())
+        return counts
+
+    def _hand_over(self, partition: int, batch: list[dict[str, Any]]) -> None:
+        from confluent_kafka import KafkaException
+
+        while batch:
+            while len(self.producer) > self.most_waiting:
+                self.producer.poll(_WAIT_SECONDS)
+            if self.producer.produce_batch(self.topic, batch, partition) == len(batch):
+                return
+            batch = [message for message in batch if "_error" in message]
+            for message in batch:
+                if (error := message.pop("_error")).name() != "_QUEUE_FULL":
+                    raise KafkaException(error)
+            self.producer.poll(_WAIT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _ByColumn:
+    """Past the client: the library reads the messages where the columns have them."""
 
     producer: Producer
     topic: ctypes.c_void_p
     most_waiting: int
-    """Messages that may wait to be sent: what bounds memory."""
 
     @classmethod
-    def of(cls, producer: Producer, topic: str, most_waiting: int) -> Self:
-        """The topic as the library under that producer knows it."""
+    def of(cls, producer: Producer, handle: ctypes.c_void_p, topic: str, most_waiting: int) -> Self:
+        """The topic as the library knows it."""
         from confluent_kafka import KafkaError, KafkaException
 
         library = _library()
-        found = library.rd_kafka_topic_new(_handle(producer), topic.encode(), None)
+        found = library.rd_kafka_topic_new(handle, topic.encode(), None)
         if not found:
             raise KafkaException(KafkaError(library.rd_kafka_last_error()))
         return cls(producer, ctypes.c_void_p(found), most_waiting)
@@ -62,11 +132,7 @@ class Outbox:
         _library().rd_kafka_topic_destroy(self.topic)
 
     def put(self, keys: pa.Array[Any], values: pa.Array[Any], partitions: pa.Array[Any]) -> Counter[int]:
-        """Hand messages over, the library's own from then on; waits while too many are on their way. Messages by partition.
-
-        Shape:  keys and values are binary or text, and nothing is null.
-        Raises: KafkaException if the library does not take one of them, and that not for lack of room.
-        """
+        """See `Outbox.put`."""
         messages = pl.DataFrame({"partition": partitions, **_spans("value", values), **_spans("key", keys)})
         counts: Counter[int] = Counter()
         for part in messages.partition_by("partition", maintain_order=True):
@@ -123,12 +189,10 @@ def _library() -> Any:
     return library
 
 
-def _handle(producer: Producer) -> ctypes.c_void_p:
-    """What the library knows the producer by: the first that stands in the client's object."""
+def _handle(producer: Producer) -> ctypes.c_void_p | None:
+    """What the library knows the producer by, the first that stands in the client's object; None where that is not known."""
+    if version("confluent-kafka") not in _KNOWN:
+        return None
     handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__)
     # The client has given the library its object's address to be told by.
-    if not handle or _library().rd_kafka_opaque(handle) != id(producer):
-        raise SinkError(
-            "kafka: this version of confluent-kafka keeps its handle elsewhere; install the one that is pinned"
-        )
-    return handle
+    return handle if handle and _library().rd_kafka_opaque(handle) == id(producer) else None
