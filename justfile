@@ -28,9 +28,10 @@ lint:
     uv run --group dev --group bench mypy
     uv run --group dev lint-imports
 
-# All tests: more at a time than two cores have room for, since many wait for a server to come or for a kill.
+# All tests: more at a time than two cores have room for, since many wait for a server to come or for a kill; who is through
+# takes of what others have left.
 test *arguments:
-    uv run --group dev pytest -q -n 3 {{ arguments }}
+    uv run --group dev pytest -q -n 5 --dist worksteal {{ arguments }}
 
 # Tests against real servers, all of them demanded; AURUM_TEST_TIMESCALE names a TimescaleDB to use.
 integration *arguments:
