@@ -84,7 +84,7 @@ def produce_batch(rows: str, environment: Mapping[str, str]) -> Callable[[], int
         ready.setdefault(zlib.crc32(str(key).encode()) % partitions, []).append({"key": key, "value": value})
 
     def work() -> int:
-        producer = sink._producer(chunk)
+        producer = sink._producer(chunk, topic)
         producer.begin_transaction()
         for partition, batch in ready.items():
             _produce(producer, topic, partition, batch)
@@ -115,7 +115,7 @@ def avro_serializer(rows: str, environment: Mapping[str, str]) -> Callable[[], i
     context = SerializationContext(topic, MessageField.VALUE)
 
     def work() -> int:
-        producer = sink._producer(chunk)
+        producer = sink._producer(chunk, topic)
         producer.begin_transaction()
         for record in records:
             producer.produce(topic, key=record[LMP.message_key], value=serialize(record, context))

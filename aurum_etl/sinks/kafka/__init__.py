@@ -12,6 +12,7 @@ needed to put the chunk together again: its parts, the attempt, what it is of an
 
 from __future__ import annotations
 
+import time
 import uuid
 import zlib
 from collections import Counter
@@ -112,7 +113,7 @@ class KafkaSink:
         topic = self._topic(Iso(str(scope.equals["iso_code"][0])), scope.contract)
         partitions, prefix = self._prepare(topic, scope.contract)
         with told(f"{scope.chunk.key} was not taken"):
-            producer = self._producer(scope.chunk)
+            producer = self._producer(scope.chunk, topic)
             try:
                 producer.begin_transaction()
                 if self._spec.encoding == "avro":
@@ -223,7 +224,7 @@ class KafkaSink:
         with told_by_registry(f"the registry does not take the schema of {subject}"):
             return asked_of_registry(self._settings, register)
 
-    def _producer(self, chunk: Chunk) -> Producer:
+    def _producer(self, chunk: Chunk, topic: str) -> Producer:
         """A producer of this chunk alone, which fences any other that has begun the chunk before."""
         from confluent_kafka import Producer
 
@@ -243,7 +244,7 @@ class KafkaSink:
         }
         producer, _ = Login(self._settings).introduced(
             lambda brokers: Producer({**brokers, **options}),
-            lambda one, left: one.init_transactions(left),
+            lambda one, left: _introduce(one, topic, left),
             topics.SECONDS * 3,
         )
         return producer
@@ -302,6 +303,15 @@ class _Staged:
             ) from error
         if not landed:
             raise CommitFailed(f"kafka: {key} was not committed: {told_}") from error
+
+
+def _introduce(producer: Producer, topic: str, seconds: float) -> None:
+    """Have the brokers know the producer. One that knows no broker yet asks in vain for its coordinator, and again half a
+    second later: so it is made to look for brokers first.
+    """
+    ends = time.monotonic() + seconds
+    producer.list_topics(topic, timeout=seconds)
+    producer.init_transactions(max(ends - time.monotonic(), 0.0))
 
 
 def _produce_records(
