@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -328,16 +329,26 @@ def _transform_and_load(chunk: Chunk, workshop: Workshop, progress: _Progress, n
         if progress.earlier is not None and _has_become_as_earlier(progress.earlier, scope, workshop, progress):
             return _leave(progress.earlier, progress)
         table = Provenance(progress.origin, progress.revision, progress.days).on(table)
-        staged: list[Staged] = []
         with progress.step("stage"):
-            for sink in workshop.sinks:
-                staged.append(sink.stage(table, scope))
-                undo.callback(staged[-1].discard)
+            staged = _stage(workshop.sinks, table, scope, undo)
         with progress.step("commit"), _partly(progress, len(staged)):
             for each in staged:
                 progress.written.append(each.commit())
     logger().info("chunk.committed", chunk=chunk.key, rows=progress.rows_accepted, rejected=progress.rows_rejected)
     return Outcome.QUARANTINED if progress.rows_rejected else Outcome.DONE
+
+
+def _stage(sinks: Sequence[Sink], table: pa.Table, scope: Scope, undo: ExitStack) -> list[Staged]:
+    """The rows in every store, not to be seen yet; at the same time in all of them, since they mostly wait for servers.
+
+    What was staged is discarded with `undo`, also where another store fails: whichever of them is first in the spec tells why.
+    """
+    with ThreadPoolExecutor(len(sinks) or 1, "stage") as pool:
+        futures = [pool.submit(sink.stage, table, scope) for sink in sinks]
+    for future in futures:
+        if future.exception() is None:
+            undo.callback(future.result().discard)
+    return [future.result() for future in futures]
 
 
 def _is_as_earlier(earlier: Receipt, workshop: Workshop, progress: _Progress) -> bool:

@@ -20,7 +20,7 @@ from benchmarks.race import ROOT, Figure, Ground, Race, races_of, run
 
 MODULES = ("parse", "timescale", "iceberg", "kafka", "codec", "backfill", "startup", "records", "newcomer")
 README = ROOT / "README.md"
-_ROUNDS = {"quick": 2, "full": 5}
+_ROUNDS = {"quick": 2, "full": 3}
 _FULL_ALONE = ("records", "newcomer")
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("size", nargs="?", choices=list(_ROUNDS), default="quick")
     parser.add_argument("--only", nargs="+", choices=MODULES, metavar="MODULE", help=f"of {', '.join(MODULES)}")
-    parser.add_argument("--rounds", type=int, help="of each race; by default 2 of quick ones and 5 of full ones")
+    parser.add_argument("--rounds", type=int, help="of each race; by default 2 of quick ones and 3 of full ones")
     parser.add_argument("--guard", action="store_true", help="fail where a ratio is much worse than the stored one")
     options = parser.parse_args()
     telemetry.configure("error", as_json=False)

@@ -22,7 +22,7 @@ _BIN = Path(sys.executable).parent
 
 def races(ground: Ground) -> Iterator[Race]:
     """Help and status against the bare interpreter, a run of one chunk against what the peers need to be there at all."""
-    home, times = str(ground.made("startup")), 11 if ground.full else 5
+    home, times = str(ground.made("startup")), 11 if ground.full else 3
 
     def contender(name: str, *command: object, times: int = times) -> Contender:
         arguments = {"command": [str(each) for each in command], "home": home, "times": times}
