@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import uuid
 import zlib
+from pathlib import Path
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.frames import lmp_day, rows_of, scope
 from benchmarks.race import Contender, Race, Ratio
+from tests import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +65,14 @@ def races(ground: Ground) -> Iterator[Race]:
             by_row,
         ],
         [Ratio("aurum", "consume", at_least=0.5), Ratio("aurum", by_row.name, at_least=20)],
+        constants=lambda _: {"kafka_bytes_per_row": _bytes_on_disk(_topic(environment)) / count},
     )
+
+
+def _bytes_on_disk(topic: str) -> int:
+    """What the broker keeps of the topic, compressed as it is, under the folder of the servers of this run."""
+    logs = Path(os.environ[services.RUN]).rglob(f"{topic}-*/*.log")
+    return sum(path.stat().st_size for path in logs)
 
 
 def ours(rows: str, environment: Mapping[str, str]) -> Callable[[], int]:

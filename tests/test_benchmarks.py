@@ -41,7 +41,9 @@ def contender(name: str, work: str, **arguments: object) -> Contender:
     return Contender(name, f"tests.test_benchmarks:{work}", arguments)
 
 
-def figure(ratio: float, *, best: float | None = None, aim: str = "≥ 2", yardstick: str = "peer") -> Figure:
+def figure(
+    ratio: float, *, best: float | None = None, aim: str = "≥ 2", met: bool = True, yardstick: str = "peer"
+) -> Figure:
     return {
         "path": "a path",
         "contender": "ours",
@@ -56,7 +58,7 @@ def figure(ratio: float, *, best: float | None = None, aim: str = "≥ 2", yards
         "highest": ratio if best is None else max(best, ratio),
         "rounds": 2,
         "aim": aim,
-        "met": True,
+        "met": met,
     }
 
 
@@ -117,7 +119,7 @@ def test_a_contender_that_fails_ends_the_run_with_its_words() -> None:
     ("now", "is_worse"),
     [
         (figure(10.0), False),
-        (figure(7.0), False),
+        (figure(6.0), False),
         (figure(4.0), True),
         # Its best round says that it can: the others met a busy machine.
         (figure(4.0, best=8.0), False),
@@ -129,10 +131,16 @@ def test_only_what_is_worse_by_more_than_the_margin_in_its_best_round_fails(now:
 
 @pytest.mark.parametrize(
     ("now", "is_worse"),
-    [(figure(1.0, aim="≤ 2"), False), (figure(2.0, aim="≤ 2"), True), (figure(2.0, best=1.2, aim="≤ 2"), False)],
+    [
+        (figure(6.0, aim="≤ 2", met=False), False),
+        (figure(9.0, aim="≤ 2", met=False), True),
+        (figure(9.0, aim="≤ 2", met=False, best=5.0), False),
+        # It is still within what it should keep.
+        (figure(9.0, aim="≤ 10"), False),
+    ],
 )
-def test_where_less_is_better_more_is_worse(now: Figure, is_worse: bool) -> None:
-    assert bool(table.worse([now], [figure(1.0, aim="≤ 2")])) is is_worse
+def test_where_less_is_better_more_is_worse_beyond_the_aim(now: Figure, is_worse: bool) -> None:
+    assert bool(table.worse([now], [figure(4.0, aim="≤ 2")])) is is_worse
 
 
 def test_absolute_time_fails_nothing_and_what_is_gone_is_told() -> None:
