@@ -1,7 +1,7 @@
-"""Everything that is measured: `python -m benchmarks [quick|full] [--only MODULE…] [--rounds N] [--guard]`.
+"""Everything that is measured: `python -m benchmarks [quick|full] [--only MODULE… [--keep]] [--rounds N] [--guard]`.
 
 A whole run leaves its table and its document in `benchmarks/results/`, a full one also in the README and, reckoned further, in
-`benchmarks/PLAN.md`; with `--only` the table is printed and nothing kept.
+`benchmarks/PLAN.md`; with `--only` the table is printed, and kept if `--keep` says so.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("size", nargs="?", choices=list(_ROUNDS), default="quick")
     parser.add_argument("--only", nargs="+", choices=MODULES, metavar="MODULE", help=f"of {', '.join(MODULES)}")
     parser.add_argument("--rounds", type=int, help="of each race; by default 2 of quick ones and 3 of full ones")
+    parser.add_argument("--keep", action="store_true", help="keep what --only measured in place of what was on record")
     parser.add_argument("--guard", action="store_true", help="fail where a ratio is much worse than the stored one")
     options = parser.parse_args()
     telemetry.configure("error", as_json=False)
@@ -52,11 +53,12 @@ def main() -> None:
                 figures += result.figures
                 constants |= result.constants
     told = table.document(options.size, datetime.now(UTC).date(), figures, constants)
-    text = table.markdown(told)
-    print(text)
-    if not options.only:
+    print(table.markdown(told))
+    if options.keep:
+        told = table.together(json.loads(stored.read_text()), told)
+    if options.keep or not options.only:
         stored.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-        stored.with_suffix(".md").write_text(text)
+        stored.with_suffix(".md").write_text(table.markdown(told))
         if ground.full:
             README.write_text(table.quoted(README.read_text(), told))
             plan.write(told)

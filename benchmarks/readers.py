@@ -32,13 +32,14 @@ def ours(name: str) -> Callable[[Path], int]:
     # The adapter and the pipeline load them when they use them; imports are not what is measured.
     import aurum_etl.decode
     import aurum_etl.normalize  # noqa: F401
-    from aurum_etl import adapters
+    from aurum_etl import adapters, telemetry
     from aurum_etl.adapters.base import fetch, read_files
     from aurum_etl.archive import Archive
     from aurum_etl.download import Replay
     from aurum_etl.pipeline import normalized_of, with_lineage
     from aurum_etl.validate import validate
 
+    telemetry.configure("warning", as_json=False)
     case = CASES[name]
     dataset, chunk = case.dataset, case.chunk
     adapter = adapters.adapter(dataset.iso)

@@ -91,6 +91,28 @@ def rows(figures: Sequence[Figure]) -> list[str]:
     return lines
 
 
+def together(stored: Document, part: Document) -> Document:
+    """The stored run with the paths that were run again in the place of theirs, on the same machine and versions.
+
+    Raises: SystemExit if it was another machine, or other versions.
+    """
+    for name in ("machine", "versions"):
+        if stored[name] != part[name]:
+            raise SystemExit(f"--keep: {name} are others than on record: run all of it")
+    paths = {each["path"] for each in part["figures"]}
+    first = next(
+        (number for number, each in enumerate(stored["figures"]) if each["path"] in paths), len(stored["figures"])
+    )
+    rest = [each for each in stored["figures"] if each["path"] not in paths]
+    figures = [*rest[:first], *part["figures"], *rest[first:]]
+    return {
+        **part,
+        "command": stored["command"],
+        "figures": figures,
+        "constants": stored["constants"] | part["constants"],
+    }
+
+
 def quoted(readme: str, told: Document) -> str:
     """The README with that table in the place that is kept for it."""
     before, begin, rest = readme.partition(_BEGIN)

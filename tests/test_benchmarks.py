@@ -169,6 +169,16 @@ def test_what_the_plan_says_follows_from_the_constants() -> None:
     def page(**changes: float) -> str:
         return plan.page({**FULL, "constants": {**FULL["constants"], **changes}})
 
-    assert "three stores | 440" in page(three_stores_rows_per_second=1_000.0)
+    assert "three stores | 441" in page(three_stores_rows_per_second=1_000.0)
     assert "| computing |" in page(three_stores_rows_per_second=1_000.0)
     assert "| Iceberg | 1.0 | 0.04 | 0.004 |" in page(iceberg_bytes_per_row=1.0)
+
+
+def test_paths_that_are_run_again_stand_where_they_stood_and_only_on_the_same_machine() -> None:
+    again: table.Document = {**FULL, "figures": [figure(3.0)], "constants": {"kafka_bytes_per_row": 1.0}}
+    before: table.Document = {**FULL, "figures": [figure(1.0, yardstick="another"), *FULL["figures"][:2]]}
+    told = table.together(before, again)
+    assert told["figures"] == [figure(3.0), *FULL["figures"][:2]]
+    assert told["constants"] == {**FULL["constants"], "kafka_bytes_per_row": 1.0}
+    with pytest.raises(SystemExit, match="machine are others than on record"):
+        table.together(before, {**again, "machine": {**FULL["machine"], "cores": 64}})
