@@ -6,15 +6,13 @@ import io
 import itertools
 import zipfile
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from aurum_etl.download import Fetched
-from aurum_etl.pipeline import today
 from aurum_etl.receipt import Outcome
-from tests.promises.test_every_dataset import FEEDS, SUMMER, load
+from tests.promises.test_every_dataset import FEEDS, SUMMER, load, newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +95,7 @@ def test_an_answer_that_was_cut_never_makes_a_day_empty(key: str, settings: Sett
     dataset = replace(dataset, feeds=tuple(replace(feed, bulk="") for feed in dataset.feeds))
     day = SUMMER
     if dataset.is_of_now or dataset.feed.kept_days is not None:
-        day = today(dataset) - timedelta(min(1, dataset.feed.kept_days or 0))
+        day = newest(dataset)
     known: dict[str, Answer] = {}
     for spared, (name, cut) in itertools.product((0, 1), CUTS.items()):
         made: list[Cut] = []

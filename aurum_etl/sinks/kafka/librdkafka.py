@@ -88,7 +88,10 @@ class _ByMessage:
         counts: Counter[int] = Counter()
         for part in messages.partition_by("partition", maintain_order=True):
             counts[part.item(0, "partition")] = len(part)
-            self._hand_over(part.item(0, "partition"), part.select("key", "value").to_dicts())
+            # The client takes Python objects and nothing else: this is the one place where a row becomes one.
+            messages_of = zip(part.get_column("key").to_list(), part.get_column("value").to_list(), strict=True)
+            batch = [{"key": key, "value": value} for key, value in messages_of]
+            self._hand_over(part.item(0, "partition"), batch)
         return counts
 
     def _hand_over(self, partition: int, batch: list[dict[str, Any]]) -> None:
