@@ -80,7 +80,9 @@ def rows(figures: Sequence[Figure]) -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in figures:
-        own = each["ratio"] * each["yardstick_value"] if _is_share(each) else each["yardstick_value"] / each["ratio"]
+        own = {"seconds": each["seconds"], "peak_mb": each["peak_mb"]}.get(each["of"])
+        if own is None:
+            own = each["ratio"] * each["yardstick_value"]
         count = f"{each['rows']:,}" if each["rows"] else ""
         lines.append(
             f"| {each['path']} | {each['contender']} | {count} | {_amount(own, each['of'])} "
