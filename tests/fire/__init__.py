@@ -1,4 +1,4 @@
-"""Under fire: a simulated month of all six ISOs at once, while storms of faults pass over them.
+"""Under fire: simulated weeks of all six ISOs at once, while storms of faults pass over them.
 
 Beside it the same month from ISOs that are well: what is in the stores in the end must be the same.
 """
