@@ -1,6 +1,6 @@
 """Under fire: simulated weeks of all six ISOs at once, while storms of faults pass over them.
 
-Beside it the same month from ISOs that are well: what is in the stores in the end must be the same.
+Beside it the same weeks from ISOs that are well: what is in the stores in the end must be the same.
 """
 
 from __future__ import annotations
