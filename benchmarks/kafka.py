@@ -17,7 +17,7 @@ from tests import services
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from confluent_kafka import Consumer, Producer
+    from confluent_kafka import Consumer
 
     from aurum_etl.settings import Settings
     from aurum_etl.sinks.kafka import KafkaSink
@@ -88,6 +88,7 @@ def produce_batch(rows: str, environment: Mapping[str, str]) -> Callable[[], int
     """The floor: bytes that were made before, in the dictionaries that the client takes, in a transaction."""
     from aurum_etl.avro import encode
     from aurum_etl.contracts import LMP
+    from aurum_etl.sinks.kafka.librdkafka import _ByMessage
 
     table, sink, chunk = rows_of(rows), _sink(environment), scope(_any_day()).chunk
     topic = _topic(environment)
@@ -100,7 +101,7 @@ def produce_batch(rows: str, environment: Mapping[str, str]) -> Callable[[], int
         producer = sink._producer(chunk, topic)
         producer.begin_transaction()
         for partition, batch in ready.items():
-            _produce(producer, topic, partition, batch)
+            _ByMessage(producer, topic, _WAITING)._hand_over(partition, batch)
         producer.flush()
         producer.commit_transaction()
         producer.close()
@@ -259,17 +260,6 @@ def _reader(environment: Mapping[str, str]) -> tuple[Consumer, int]:
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
     return consumer, len(partitions)
-
-
-def _produce(producer: Producer, topic: str, partition: int, batch: list[dict[str, Any]]) -> None:
-    """Hand all of them over; waits where too many are on their way."""
-    while len(producer) > _WAITING:
-        producer.poll(0.05)
-    while batch:
-        if producer.produce_batch(topic, batch, partition) == len(batch):
-            return
-        batch = [message for message in batch if message.pop("_error", None) is not None]
-        producer.poll(0.1)
 
 
 def _any_day() -> int:

@@ -40,17 +40,15 @@ def races(ground: Ground) -> Iterator[Race]:
     for name, case in CASES.items():
         folder = ground.made(name)
         record(name, folder, share=1.0 if ground.full else 0.25)
-        readers = [each for each in ("ours", "gridstatus", "plain") if f"{name} {each}" in READERS]
-        peers = [each for each in readers if each == "gridstatus"]
         yield Race(
             f"{case.key} ({case.form or case.feed}) → frame",
             [
                 Contender(each, "benchmarks.parse:recorded", {"reader": f"{name} {each}", "folder": str(folder)})
-                for each in readers
+                for each in ("ours", "gridstatus", "plain")
             ],
             [
-                *(Ratio("ours", each, at_least=10) for each in peers),
-                *(Ratio("ours", each, at_most=0.5, of="peak_mb") for each in peers),
+                Ratio("ours", "gridstatus", at_least=10),
+                Ratio("ours", "gridstatus", at_most=0.5, of="peak_mb"),
                 Ratio("ours", "plain", at_most=2),
             ],
             # The floor counts lines, of which some are no rows.
